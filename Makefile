@@ -1,0 +1,70 @@
+# The two commands most people need: `make demo` and `make test`.
+# Every target sets up .venv on first use and does nothing twice.
+
+PYTHON  ?= python3.11
+WORKERS ?= 2
+BIN     := .venv/bin
+STAMP   := .venv/.ok
+
+# Numerical kernels on one thread: tests run beside each other, and numbers repeat.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup demo test check lint types imports bench findings gallery docs errors clean
+
+help:
+	@echo "make demo      train two small networks on shipped data, survey them, print the report's path"
+	@echo "make test      the whole test suite"
+	@echo "make check     format, lint, types, import contracts, then every test and doctest"
+	@echo "make bench     time the measurements against their floors"
+	@echo "make findings  run the published claims and print their verdicts"
+	@echo "make gallery   run the gallery scripts and keep their pictures in docs/gallery_out"
+	@echo "make docs      build the documentation into docs/_build/html"
+	@echo "make errors    write docs/errors.md anew from the sources"
+	@echo "make clean     remove caches and builds (not .venv, not runs)"
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup.sh
+	@PYTHON="$(PYTHON)" bash scripts/setup.sh
+
+setup: $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/theodolite demo
+
+test: $(STAMP)
+	@bash scripts/chromium.sh
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider -q
+
+check: lint imports types test
+
+lint: $(STAMP)
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python scripts/list_error_codes.py --check
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+imports: $(STAMP)
+	@$(BIN)/lint-imports
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+findings: $(STAMP)
+	@$(BIN)/theodolite findings
+
+gallery: $(STAMP)
+	@$(BIN)/python scripts/run_gallery.py docs/gallery_out
+
+docs: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --no-input -c constraints.txt -e ".[docs]"
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+errors: $(STAMP)
+	@$(BIN)/python scripts/list_error_codes.py
+
+clean:
+	rm -rf build dist docs/_build docs/gallery_out .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find src tests scripts docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

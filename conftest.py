@@ -1,0 +1,26 @@
+"""Set-up that must come before anything imports the package, for tests and doctests alike."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import jaxtyping
+
+# Shapes and types of every annotated function are checked while the tests run.
+_hook = jaxtyping.install_import_hook("theodolite", "beartype.beartype")
+
+import pytest
+import torch
+
+import theodolite as td
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def doctest_names(doctest_namespace: dict[str, object]) -> None:
+    """What the examples in docstrings may use without importing it; the same seed for each."""
+    torch.manual_seed(0)
+    doctest_namespace.update(torch=torch, td=td)

@@ -1,0 +1,1 @@
+"""Derivatives of a callable, and the guard that leaves the caller's state untouched."""

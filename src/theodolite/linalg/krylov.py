@@ -1,0 +1,182 @@
+"""A growing orthonormal basis and what an operator does to it.
+
+The state of `thick_restart`: orthonormal rows of which the first ``multiplied`` have been
+multiplied by the operator, while the others are pending, that is, known to be needed:
+
+    A row_j = sum_i coefficients[i, j] row_i        for every j < multiplied, to rounding.
+
+With one start vector there is always one pending row and the scheme is Lanczos; after a warm
+start with k vectors there are k, and the next product goes where the residuals are largest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from theodolite.errors import InvalidArgument
+from theodolite.linalg.lanczos import BREAKDOWN
+from theodolite.linalg.operator import Operator
+from theodolite.linalg.orthogonal import orthogonalize, random_direction
+from theodolite.linalg.products import inner, norm, product, working_dtype
+
+COLUMNS = 1 << 16
+"""Columns of the basis rotated at a time, so that a restart needs no second basis."""
+
+
+@dataclass(frozen=True, eq=False)
+class Krylov:
+    """Rows, what the operator did to them, and counts. The buffers are reused by later states.
+
+    ``scale`` is the largest norm of a product, a lower bound of the operator's norm;
+    ``asymmetry`` the largest difference found between <u, A v> and <v, A u>; ``last_norm`` what
+    the last product added outside all rows (zero when it added no row).
+    """
+
+    operator: Operator
+    rows: Float[Tensor, "capacity size"]
+    coefficients: Float64[np.ndarray, "capacity capacity"]
+    multiplied: int = 0
+    known: int = 0
+    products: int = 0
+    scale: float = 0.0
+    asymmetry: float = 0.0
+    last_norm: float = 0.0
+
+    @property
+    def pending(self) -> int:
+        return self.known - self.multiplied
+
+    @property
+    def full(self) -> bool:
+        """No room for what the next product adds, though there may be such a thing."""
+        return self.known == len(self.rows) < self.operator.size
+
+    @property
+    def complete(self) -> bool:
+        """Every direction there is has been multiplied."""
+        return self.multiplied == self.operator.size
+
+
+def empty(operator: Operator, capacity: int) -> Krylov:
+    rows = torch.empty(
+        capacity, operator.size, dtype=working_dtype(operator), device=operator.device
+    )
+    return Krylov(operator, rows, np.zeros((capacity, capacity)))
+
+
+def with_rows(krylov: Krylov, vectors: Float[Tensor, "k size"]) -> Krylov:
+    """Add `vectors` to the pending rows, leaving out what the rows before already span."""
+    limit = torch.finfo(krylov.rows.dtype).eps ** 0.5
+    known = krylov.known
+    for vector in vectors.to(krylov.rows):
+        if (length := norm(vector)) == 0:
+            continue
+        rest, _ = orthogonalize(krylov.rows[:known], vector / length)
+        if (left := norm(rest)) > limit:
+            krylov.rows[known] = orthogonalize(krylov.rows[:known], rest / left)[0]
+            known += 1
+    return replace(krylov, known=known)
+
+
+def with_random_row(krylov: Krylov, generator: torch.Generator) -> Krylov:
+    """Add a random unit vector orthogonal to all rows, first among the pending."""
+    known = krylov.known
+    krylov.rows[known] = random_direction(krylov.rows[:known], generator)
+    krylov.coefficients[known, :known] = 0.0
+    added = replace(krylov, known=known + 1)
+    return turned(added, np.eye(added.pending)[-1])
+
+
+def expanded(krylov: Krylov) -> Krylov:
+    """Multiply the first pending row; what leaves the span of all rows becomes the last one."""
+    j, known = krylov.multiplied, krylov.known
+    row, coefficients = krylov.rows[j], krylov.coefficients
+    image = product(krylov.operator, row, step=krylov.products + 1)
+    scale = max(krylov.scale, norm(image))
+    rest, inside = orthogonalize(krylov.rows[:known], image)
+    coefficients[:known, j] = inside.numpy()
+    coefficients[j, j] = inner(row, image)
+    gap = np.abs(coefficients[:j, j] - coefficients[j, :j]).max(initial=0.0)
+    left = norm(rest)
+    grows = left > BREAKDOWN * torch.finfo(row.dtype).eps * scale and known < len(krylov.rows)
+    if grows:
+        krylov.rows[known] = rest / left
+        coefficients[known, : j + 1] = 0.0
+        coefficients[known, j] = left
+    state = replace(
+        krylov,
+        multiplied=j + 1,
+        known=known + grows,
+        products=krylov.products + 1,
+        scale=scale,
+        asymmetry=max(krylov.asymmetry, float(gap)),
+        last_norm=left if grows else 0.0,
+    )
+    _require_symmetry(state)
+    return state
+
+
+def section(krylov: Krylov, first: int = 0) -> Float64[np.ndarray, "k k"]:
+    """The operator seen by the multiplied rows from `first` on, made symmetric."""
+    block = krylov.coefficients[first : krylov.multiplied, first : krylov.multiplied]
+    return (block + block.T) / 2
+
+
+def outside(krylov: Krylov, vectors: Float64[np.ndarray, "k pairs"]) -> np.ndarray:
+    """Coefficients on the pending rows of the products of combinations of multiplied rows."""
+    k = krylov.multiplied
+    return np.asarray(krylov.coefficients[k : krylov.known, :k] @ vectors)
+
+
+def turned(krylov: Krylov, direction: Float64[np.ndarray, "pending"]) -> Krylov:
+    """Rotate the pending rows so that the first is their combination along `direction`.
+
+    One Householder reflection, in place; nothing happens with a single pending row.
+    """
+    k, known = krylov.multiplied, krylov.known
+    mirror = direction / np.linalg.norm(direction)
+    mirror[0] += 1.0 if mirror[0] >= 0 else -1.0
+    mirror /= np.linalg.norm(mirror)
+    if known - k > 1:
+        pending = krylov.rows[k:known]
+        axis = torch.from_numpy(mirror).to(pending)
+        pending.addr_(axis, axis @ pending, alpha=-2)
+        block = krylov.coefficients[k:known, :k]
+        block -= 2 * np.outer(mirror, mirror @ block)
+    return krylov
+
+
+def restarted(krylov: Krylov, vectors: Float64[np.ndarray, "k keep"]) -> Krylov:
+    """Keep only some Ritz vectors, columns of `vectors`, and the pending rows.
+
+    Their section becomes diagonal; no product is needed and nothing about them is lost.
+    """
+    k, known, keep = krylov.multiplied, krylov.known, vectors.shape[1]
+    diagonal = np.diag(np.einsum("ij,ik,kj->j", vectors, section(krylov), vectors))
+    tails = outside(krylov, vectors)
+    rotation = torch.from_numpy(np.ascontiguousarray(vectors.T)).to(krylov.rows)
+    for columns in krylov.rows.split(COLUMNS, dim=1):
+        columns[:keep] = rotation @ columns[:k]
+        columns[keep : keep + known - k] = columns[k:known].clone()
+    krylov.coefficients[:] = 0.0
+    krylov.coefficients[:keep, :keep] = diagonal
+    krylov.coefficients[keep : keep + known - k, :keep] = tails
+    return replace(krylov, multiplied=keep, known=keep + known - k)
+
+
+def _require_symmetry(krylov: Krylov) -> None:
+    allowed = max(1e-3, float(torch.finfo(krylov.operator.dtype).eps) ** 0.5) * krylov.scale
+    if krylov.asymmetry > allowed:
+        raise InvalidArgument(
+            f"operator {krylov.operator.label!r} must be symmetric; <u, A v> and <v, A u> differ "
+            f"by {krylov.asymmetry:.3g} where |A v| reaches {krylov.scale:.3g}.",
+            where=f"product {krylov.products}",
+            why="the matrix is not symmetric, or two products with one vector differ.",
+            fix="check that the operator is deterministic: dropout off, data not redrawn.",
+            code="E-L10",
+        )

@@ -1,0 +1,57 @@
+"""One pass over the data: losses and weights of all examples, and what they add up to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Losses and weights by example (or by batch where a model gives only its batch's mean)."""
+
+    losses: Float[Tensor, " sample"]
+    weights: Float[Tensor, " sample"]
+    hits: Float[Tensor, " sample"] | None
+    hit_weights: Float[Tensor, " sample"] | None
+    scale: float
+
+    def loss(self) -> float:
+        """``scale * sum(weights * losses) / sum(weights)``, in float64."""
+        return self.scale * _mean(self.losses, self.weights)
+
+    def loss_error(self) -> float:
+        """Standard error of `loss` over the sampling of examples; NaN with fewer than two."""
+        return self.scale * _error(self.losses, self.weights)
+
+    def accuracy(self) -> float:
+        """The weighted share of right answers; NaN where there are no class labels."""
+        if self.hits is None or self.hit_weights is None:
+            return math.nan
+        return _mean(self.hits, self.hit_weights)
+
+    def accuracy_error(self) -> float:
+        """Standard error of `accuracy`."""
+        if self.hits is None or self.hit_weights is None:
+            return math.nan
+        return _error(self.hits, self.hit_weights)
+
+
+def _mean(values: Tensor, weights: Tensor) -> float:
+    used = weights != 0  # an example that does not count cannot poison the mean
+    return float((weights[used] @ values[used]) / weights.sum())
+
+
+def _error(values: Tensor, weights: Tensor) -> float:
+    """Standard error of a weighted mean (the ratio estimator's, linearized)."""
+    used = weights != 0
+    values, weights = values[used], weights[used]
+    count = len(values)
+    if count < 2:
+        return math.nan
+    gaps = weights * (values - (weights @ values) / weights.sum())
+    return float(torch.sqrt(count / (count - 1) * (gaps**2).sum()) / weights.sum())

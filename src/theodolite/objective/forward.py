@@ -1,0 +1,144 @@
+"""A model as a function of a flat vector, evaluated without touching the model's own tensors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from theodolite.errors import TheodoliteWarning, UnsupportedModel
+from theodolite.parameters import ParameterSpace
+
+Result = TypeVar("Result")
+
+
+class _Shell(nn.Module):
+    """Holds the model so that any function of it can run with substituted tensors."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, body: Callable[[], Result]) -> Result:
+        return body()
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """The model with its parameters replaced by views of ``theta``.
+
+    Buffers are replaced by working copies, reset from pristine ones before every pass, so a
+    forward that updates them (statistics, counters) starts from the same state each time and
+    never reaches the caller's.
+    """
+
+    model: nn.Module
+    shell: nn.Module
+    space: ParameterSpace
+    dtype: torch.dtype | None
+    device: torch.device
+    fixed: dict[str, Tensor]
+    pristine: dict[str, Tensor]
+    working: dict[str, Tensor]
+
+    def named(self, theta: Tensor) -> dict[str, Tensor]:
+        """All tensors the model runs with at `theta`, by the names ``functional_call`` wants."""
+        state = dict(self.fixed)
+        for e, view in zip(self.space.entries, self.space.views(theta).values(), strict=True):
+            cast = view.to(self.dtype or e.dtype)
+            for name in (e.name, *e.aliases):
+                state[f"model.{name}"] = cast
+        self.reset_buffers()
+        state.update(self.working)
+        return state
+
+    def reset_buffers(self) -> None:
+        """Put the working buffers back to the values the model came with."""
+        with torch.no_grad():
+            for name, buffer in self.working.items():
+                buffer.copy_(self.pristine[name])
+
+    def run(self, theta: Tensor, body: Callable[[], Result]) -> Result:
+        """`body()` while the model holds the tensors of `theta`; call inside `preserved` only."""
+        return self.run_named(self.named(theta), body)
+
+    def run_named(self, state: dict[str, Tensor], body: Callable[[], Result]) -> Result:
+        """`body()` while the model holds the tensors of `state`."""
+        result: Result = functional_call(self.shell, state, (body,), tie_weights=False)
+        return result
+
+
+def unwrapped(model: Any) -> nn.Module:
+    """The plain module inside compilation and data-parallel wrappers; raises on other things."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UnsupportedModel(
+            "the model is a TorchScript module, which cannot be evaluated with other weights.",
+            fix="pass the nn.Module it was made from.",
+            code="E-O40",
+        )
+    if not isinstance(model, nn.Module):
+        raise UnsupportedModel(
+            f"model must be a torch.nn.Module; got {type(model).__name__}.",
+            fix="wrap the function in a module that holds its parameters.",
+            code="E-O41",
+        )
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if isinstance(inner, nn.Module):
+            warnings.warn(
+                "the model is compiled; the module inside it is measured instead, because compiled "
+                "graphs have no second derivative.",
+                TheodoliteWarning,
+                stacklevel=4,
+            )
+            model = inner
+        elif isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            model = model.module
+        else:
+            return model
+
+
+def build(
+    model: nn.Module,
+    space: ParameterSpace,
+    device: torch.device,
+    dtype: torch.dtype | None,
+) -> Forward:
+    """Collect what stands still while theta moves: frozen parameters and buffers, as own copies."""
+    coordinates = {n for e in space.entries for n in (e.name, *e.aliases)}
+    fixed: dict[str, Tensor] = {}
+    done: dict[int, Tensor] = {}
+    modules = dict(model.named_modules(remove_duplicate=False))
+    places = {_place(n, modules) for n in coordinates}
+    for name, tensor in (
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ):
+        place = _place(name, modules)
+        if place in places:
+            continue
+        places.add(place)
+        if id(tensor) not in done:
+            done[id(tensor)] = _own(tensor, device, dtype)
+        fixed[f"model.{name}"] = done[id(tensor)]
+    buffers = {f"model.{n}" for n, _ in model.named_buffers(remove_duplicate=False)}
+    pristine = {n: t for n, t in fixed.items() if n in buffers}
+    working = {n: t.clone() for n, t in pristine.items()}
+    fixed = {n: t for n, t in fixed.items() if n not in buffers}
+    return Forward(model, _Shell(model), space, dtype, device, fixed, pristine, working)
+
+
+def _place(name: str, modules: dict[str, nn.Module]) -> tuple[int, str]:
+    """Where a name points to, the same for every path to a shared module."""
+    layer, _, attribute = name.rpartition(".")
+    return id(modules[layer]), attribute
+
+
+def _own(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
+    to = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to(device=device, dtype=to, copy=True)

@@ -1,0 +1,237 @@
+"""Data of any usual form, read once, checked to be the same on a second reading, and kept."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from theodolite import seeds
+from theodolite.errors import InvalidArgument, InvalidData, InvalidType, NotDeterministic
+from theodolite.objective.batches import Batch, count_examples, moved, plain, split
+from theodolite.objective.content import ContentHash
+
+MOST_BATCHES = 100_000
+"""A stream of unknown length is given up after so many batches."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How data become batches."""
+
+    device: torch.device
+    dtype: torch.dtype | None
+    freeze: bool
+    needs_targets: bool
+    limit: int | None
+    batch_size: int | None
+    budget: int
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Batches that can be gone through again: kept in memory, or read anew from the source."""
+
+    kept: tuple[Batch, ...] | None
+    source: Iterable[Any]
+    settings: Settings
+    model: nn.Module
+    fingerprint: str
+    examples: int
+    batches: int
+
+    def converted(self, dtype: torch.dtype) -> Replay:
+        """The same batches with floating tensors in `dtype`."""
+        settings = replace(self.settings, dtype=dtype)
+        if self.kept is None:
+            return replace(self, settings=settings)
+        kept = tuple(
+            split(
+                moved(b.raw, settings.device, dtype),
+                self.model,
+                b.index,
+                needs_targets=settings.needs_targets,
+            )
+            for b in self.kept
+        )
+        return replace(self, kept=kept, settings=settings)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.kept is not None:
+            return iter(self.kept)
+        return _batches(self.source, self.settings, self.model)
+
+
+def read(data: Any, settings: Settings, model: nn.Module) -> Replay:
+    """Read `data` once (twice where a second reading could differ) and keep what fits."""
+    source, exact = _source(data, settings)
+    kept: list[Batch] | None = []
+    content, examples, count, size = ContentHash(), 0, 0, 0
+    known = exact or hasattr(source, "__len__")
+    for batch in _batches(source, settings, model):
+        content.add(batch.raw, batch.examples)
+        examples, count, size = examples + batch.examples, count + 1, size + batch.weigh()
+        if kept is not None and (settings.freeze or size <= settings.budget):
+            kept.append(batch)
+        else:
+            kept = None
+        if not known and (kept is None or count >= MOST_BATCHES):
+            _refuse_endless(count)
+    if examples == 0:
+        raise InvalidData(
+            "the data hold no example.",
+            why="the loader or dataset is empty, or it was already used up.",
+            fix="pass data with at least one example, as something that can be iterated again.",
+            code="E-O06",
+        )
+    if not exact and not settings.freeze:
+        _check_second_reading(source, settings, model, content)
+    keep = None if kept is None else tuple(kept)
+    return Replay(keep, source, settings, model, content.digest(), examples, count)
+
+
+def _source(data: Any, settings: Settings) -> tuple[Iterable[Any], bool]:
+    """`data` as something to iterate, and whether it is plain tensors (the same by nature)."""
+    if isinstance(data, Tensor):
+        raise InvalidType(
+            "data must be (inputs, targets), a Dataset, a DataLoader or an iterable of batches; "
+            "got a single tensor.",
+            fix="pass (inputs, targets).",
+            code="E-O23",
+        )
+    if _is_tensor_pair(data):
+        return _slices(plain(data), settings), True
+    if isinstance(data, Mapping):
+        return _slices(plain(data), settings), True
+    if isinstance(data, DataLoader):
+        return data, False
+    if isinstance(data, Dataset):
+        return _loader(data, settings), False
+    if not isinstance(data, Iterable):
+        raise InvalidType(
+            "data must be (inputs, targets), a Dataset, a DataLoader or an iterable of batches; "
+            f"got {type(data).__name__}.",
+            fix="pass (inputs, targets) tensors or a DataLoader.",
+            code="E-O23",
+        )
+    if isinstance(data, Iterator) and not settings.freeze:
+        raise InvalidData(
+            f"data is a one-shot iterator ({type(data).__name__}): it can be read only once, and a "
+            "measurement reads it many times.",
+            fix="pass a list, a DataLoader or a Dataset, or freeze_data=True to keep one reading.",
+            code="E-O04",
+        )
+    return data, False
+
+
+def _is_tensor_pair(data: Any) -> bool:
+    """(x, y), or ((x1, x2), y), ({"a": x}, y): the whole data as one structure of tensors."""
+    if not isinstance(data, tuple | list) or len(data) < 2 or not isinstance(data[-1], Tensor):
+        return False
+    leaves = pytree.tree_leaves(plain(data))
+    same = all(isinstance(t, Tensor) and t.dim() > 0 for t in leaves)
+    if not same:
+        return False
+    lengths = [len(t) for t in leaves]
+    if len(set(lengths)) > 1:
+        raise InvalidData(
+            f"inputs and targets must have the same number of examples; got {lengths}.",
+            fix="pass (inputs, targets) with equal first dimensions.",
+            code="E-O24",
+        )
+    return True
+
+
+def _slices(tree: Any, settings: Settings) -> list[Any]:
+    examples = count_examples(tree, "the data")
+    chosen = _subset(examples, settings.limit)
+    if chosen is not None:
+        tree = pytree.tree_map(lambda t: t[chosen.to(t.device)], tree)
+        examples = len(chosen)
+    step = settings.batch_size or max(1, min(examples, 512))
+    return [
+        pytree.tree_map(lambda t, i=i: t[i : i + step], tree) for i in range(0, examples, step)
+    ]
+
+
+def _subset(examples: int, limit: int | None) -> Tensor | None:
+    """The fixed sample every measurement shares: seeded, sorted, without replacement."""
+    if limit is None or limit >= examples:
+        return None
+    order = torch.randperm(examples, generator=seeds.torch_generator(0, "limit", examples))
+    return order[:limit].sort().values
+
+
+def _loader(data: Dataset[Any], settings: Settings) -> DataLoader[Any]:
+    step = settings.batch_size or 256
+    if isinstance(data, IterableDataset):
+        return DataLoader(data, batch_size=step)
+    chosen = _subset(len(data), settings.limit) if hasattr(data, "__len__") else None
+    wanted = data if chosen is None else torch.utils.data.Subset(data, chosen.tolist())
+    return DataLoader(wanted, batch_size=step, shuffle=False)
+
+
+def _batches(source: Iterable[Any], settings: Settings, model: nn.Module) -> Iterator[Batch]:
+    left = settings.limit
+    for index, raw in zip(itertools.count(), _quietly(source), strict=False):
+        examples = count_examples(plain(raw), f"batch {index + 1} of the data")
+        if examples == 0:
+            continue
+        if left is not None:
+            if left <= 0:
+                return
+            raw = _head(plain(raw), left, examples)
+            left -= min(left, examples)
+        on_device = moved(raw, settings.device, settings.dtype)
+        yield split(on_device, model, index, needs_targets=settings.needs_targets)
+
+
+def _head(raw: Any, left: int, examples: int) -> Any:
+    if left >= examples:
+        return raw
+    return pytree.tree_map(
+        lambda t: t[:left] if isinstance(t, Tensor) and t.dim() and len(t) == examples else t, raw
+    )
+
+
+def _quietly(source: Iterable[Any]) -> Iterator[Any]:
+    """Iterate without the loader's advice about pinned memory and worker counts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="torch.utils.data")
+        iterator = iter(source)
+    yield from iterator
+
+
+def _refuse_endless(count: int) -> None:
+    raise InvalidArgument(
+        f"data has no length and did not end after {count} batches.",
+        why="an endless stream defines no fixed objective, and one too large to keep cannot be "
+        "replayed safely.",
+        fix="pass limit=N to measure on the first N examples, or data with a length.",
+        code="E-O05",
+    )
+
+
+def _check_second_reading(
+    source: Iterable[Any], settings: Settings, model: nn.Module, first: ContentHash
+) -> None:
+    again = ContentHash()
+    for batch in _batches(source, settings, model):
+        again.add(batch.raw, batch.examples)
+    if again.digest() != first.digest():
+        raise NotDeterministic(
+            f"two readings of the data differ: {first.examples} examples, then {again.examples}, "
+            f"{first.differing(again)} of them not among the first.",
+            where="the data passed to Objective",
+            why="random augmentation in the dataset, shuffle=True with drop_last=True, random "
+            "sampling with replacement, or an iterator that was used up.",
+            fix="pass freeze_data=True to keep one reading, or make the data deterministic.",
+            code="E-O02",
+        )

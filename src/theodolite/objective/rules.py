@@ -1,0 +1,174 @@
+"""The two ways a batch gets its losses: from outputs and targets, or from the model itself."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from theodolite.errors import InvalidType, TheodoliteWarning
+from theodolite.objective.batches import Batch
+from theodolite.objective.losses import ExampleLoss, logits_of
+from theodolite.objective.weights import Weighing, proved_weighing
+
+if TYPE_CHECKING:
+    from theodolite.objective.intake import Replay
+
+Sample = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+
+
+class Terms(Protocol):
+    """What an objective needs of its loss; runs while the model holds substituted tensors."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def summed(self) -> bool: ...
+    def losses(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]: ...
+    def run(self, model: nn.Module, batch: Batch) -> Any: ...
+    def sample(self, model: nn.Module, batch: Batch) -> Sample: ...
+    def validate(self, model: nn.Module, batch: Batch) -> None: ...
+    def fitted(self, data: Replay, through: Callable[[Callable[[], Any]], Any]) -> Terms: ...
+    def converted(self, dtype: torch.dtype) -> Terms: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ModelLoss:
+    """``loss(model(inputs), targets)`` by example."""
+
+    loss: ExampleLoss
+
+    @property
+    def label(self) -> str:
+        """The loss's name."""
+        return self.loss.label
+
+    @property
+    def summed(self) -> bool:
+        """Whether the loss is a sum rather than a mean."""
+        return self.loss.summed
+
+    def run(self, model: nn.Module, batch: Batch) -> Any:
+        """The model's output, half-precision tensors widened to float32."""
+        return pytree.tree_map(_widened, batch.call(model))
+
+    def losses(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Losses and weights by example."""
+        return self.loss(self.run(model, batch), batch.targets)
+
+    def sample(self, model: nn.Module, batch: Batch) -> Sample:
+        """Losses, weights and right answers by example, in float64."""
+        outputs = self.run(model, batch)
+        losses, weights = self.loss(outputs, batch.targets)
+        hits = right_answers(outputs, batch.targets, self.loss.ignore_index)
+        return (losses.double(), weights.double(), *(hits or (None, None)))
+
+    def validate(self, model: nn.Module, batch: Batch) -> None:
+        """Raise unless the targets fit the outputs."""
+        self.loss.validate(self.run(model, batch), batch.targets)
+
+    def fitted(self, data: Replay, through: Callable[[Callable[[], Any]], Any]) -> ModelLoss:
+        """Itself: losses by example need no weighing."""
+        return self
+
+    def converted(self, dtype: torch.dtype) -> ModelLoss:
+        """The same loss in another precision."""
+        return replace(self, loss=self.loss.converted(dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class BatchLoss:
+    """``batch_loss(model, batch)``: a mean with a weight, or losses and weights by example."""
+
+    function: Callable[[nn.Module, Any], Any]
+    weighing: Weighing | None = None
+    summed: bool = False
+
+    @property
+    def label(self) -> str:
+        """The function's name."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def run(self, model: nn.Module, batch: Batch) -> Any:
+        """Whatever the function returns."""
+        return self.function(model, batch.raw)
+
+    def losses(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Losses and weights: one an example, or one for the batch."""
+        value = self.run(model, batch)
+        if isinstance(value, tuple) and len(value) == 2:
+            losses, weights = (torch.as_tensor(v) for v in value)
+            return losses.reshape(-1), weights.reshape(-1).to(losses.device)
+        if not isinstance(value, Tensor):
+            raise InvalidType(
+                f"batch_loss must return a tensor or (losses, weights); got {type(value).__name__}.",
+                why="a model output or a Python number is not a loss with a gradient.",
+                fix="return outputs.loss (for Hugging Face models), or a pair of tensors.",
+                code="E-O33",
+            )
+        if value.numel() == 1:
+            weight = self.weighing(batch) if self.weighing else float(batch.examples)
+            return value.reshape(1), value.new_full((1,), weight)
+        flat = value.reshape(len(value), -1).mean(1)
+        return flat, torch.ones_like(flat)
+
+    def sample(self, model: nn.Module, batch: Batch) -> Sample:
+        """As `losses`, in float64; a model that keeps its outputs to itself has no accuracy."""
+        losses, weights = self.losses(model, batch)
+        return losses.double(), weights.double(), None, None
+
+    def validate(self, model: nn.Module, batch: Batch) -> None:
+        """Nothing to check before running: the model reads its own labels."""
+
+    def fitted(self, data: Replay, through: Callable[[Callable[[], Any]], Any]) -> BatchLoss:
+        """With the weight under which the parts of a batch combine to the whole."""
+        first = next(iter(data))
+        value = through(lambda: self.run(data.model, first))
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            return self
+        weighing, proved = proved_weighing(self.function, data, through)
+        if not proved and data.batches > 1:
+            warnings.warn(
+                "batch_loss is no mean over examples or tokens: the parts of a batch do not combine "
+                "to the whole. Batches are weighted by their number of examples; return "
+                "(losses, weights) to say otherwise. [E-O34]",
+                TheodoliteWarning,
+                stacklevel=2,
+            )
+        return replace(self, weighing=weighing)
+
+    def converted(self, dtype: torch.dtype) -> BatchLoss:
+        """Itself: the model's tensors decide the precision."""
+        return self
+
+
+def right_answers(
+    outputs: Any, targets: Any, ignore: int | None
+) -> tuple[Tensor, Tensor] | None:
+    """Share of right answers and number of answers by example, where targets are class labels."""
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.is_complex():
+        return None
+    if isinstance(outputs, Mapping | tuple | list) and not len(outputs):
+        return None
+    try:
+        scores = logits_of(outputs)
+    except InvalidType:
+        return None
+    if scores.dim() < 2 or scores.shape[1] < 2:
+        return None
+    if tuple(targets.shape) != (scores.shape[0], *scores.shape[2:]):
+        return None
+    counted = torch.ones_like(targets, dtype=torch.bool) if ignore is None else targets != ignore
+    right = (scores.argmax(1) == targets) & counted
+    count = counted.reshape(len(targets), -1).sum(1).double()
+    return right.reshape(len(targets), -1).sum(1) / count.clamp(min=1), count
+
+
+def _widened(leaf: Any) -> Any:
+    half = isinstance(leaf, Tensor) and leaf.dtype in (torch.bfloat16, torch.float16)
+    return leaf.float() if half else leaf

@@ -1,0 +1,34 @@
+"""Pictures of results: each function takes a result and axes, draws, and returns the axes."""
+
+from __future__ import annotations
+
+from theodolite.plots.certificate import certificate_rows, plot_certificate
+from theodolite.plots.density import negative_share, smooth_nodes
+from theodolite.plots.eigenvalues import plot_eigenvalues
+from theodolite.plots.height_scale import Heights, finite_values, heights, plain
+from theodolite.plots.line import line_from_plane, plot_line
+from theodolite.plots.plane import minimum, plot_plane, scale_bar, status_counts
+from theodolite.plots.plane_3d import plot_plane_3d
+from theodolite.plots.spectral_density import plot_spectral_density
+from theodolite.plots.training import plot_training
+
+__all__ = [
+    "Heights",
+    "certificate_rows",
+    "finite_values",
+    "heights",
+    "line_from_plane",
+    "minimum",
+    "negative_share",
+    "plain",
+    "plot_certificate",
+    "plot_eigenvalues",
+    "plot_line",
+    "plot_plane",
+    "plot_plane_3d",
+    "plot_spectral_density",
+    "plot_training",
+    "scale_bar",
+    "smooth_nodes",
+    "status_counts",
+]

@@ -1,0 +1,154 @@
+"""The few numbers a survey is remembered by, each with its error and one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+DISTANCE = 0.1
+"""The rise of the loss is quoted at this distance, in norms of the filters."""
+
+NEGATIVE = 1e-6
+"""Nodes of the spectrum below minus this fraction of the largest count as negative."""
+
+
+def number(
+    name: str, label: str, value: float, error: float | None, unit: str, explain: str
+) -> dict[str, Any]:
+    """One headline number; values that are not finite become None."""
+    kept = None if error is None or not np.isfinite(error) else float(error)
+    return {
+        "name": name,
+        "label": label,
+        "value": float(value) if np.isfinite(value) else None,
+        "error": kept,
+        "exact": False,
+        "unit": unit,
+        "explain": explain,
+    }
+
+
+def mean_and_error(samples: np.ndarray[Any, Any]) -> tuple[float, float | None]:
+    """The mean of independent samples and its standard error, None for a single one."""
+    count = len(samples)
+    spread = float(np.std(samples, ddof=1) / np.sqrt(count)) if count > 1 else None
+    return float(np.mean(samples)), spread
+
+
+def start_numbers(start: xr.Dataset) -> list[dict[str, Any]]:
+    """Loss and accuracy where the survey stands, for training and test data."""
+    found: list[dict[str, Any]] = []
+    phrases = {"loss": ("loss", ""), "accuracy": ("accuracy", "fraction")}
+    for quantity, (word, unit) in phrases.items():
+        if quantity not in start:
+            continue
+        for k, split in enumerate(start["split"].values.tolist()):
+            value = float(start[quantity].values[k])
+            error = float(start[f"{quantity}_error"].values[k])
+            name = quantity if split == "train" else f"{split}_{quantity}"
+            data = {"train": "training", "test": "test"}.get(split, split)
+            explain = f"The {word} at the surveyed point, averaged over the {data} examples."
+            found.append(number(name, f"{data} {word}", value, error, unit, explain))
+    return found
+
+
+def eigenvalue_numbers(pairs: xr.Dataset) -> list[dict[str, Any]]:
+    """The ends of the spectrum, each within its residual of a true eigenvalue."""
+    values, residuals = pairs["eigenvalue"].values, pairs["residual"].values
+    if not len(values):
+        return []
+    ends = (("largest", int(np.argmax(values))), ("smallest", int(np.argmin(values))))
+    explain = "The {} eigenvalue of the Hessian found; a true one lies within the error given."
+    return [
+        number(
+            f"{end}_eigenvalue",
+            f"{end} curvature",
+            values[k],
+            residuals[k],
+            "loss per squared parameter distance",
+            explain.format(end),
+        )
+        for end, k in ends
+    ]
+
+
+def trace_number(trace: xr.Dataset) -> dict[str, Any]:
+    return number(
+        "trace",
+        "trace of the Hessian",
+        float(trace["trace"]),
+        float(trace["standard_error"]),
+        "loss per squared parameter distance",
+        "The sum of all curvatures, estimated with random probes.",
+    )
+
+
+def negative_mass(spectrum: xr.Dataset) -> dict[str, Any] | None:
+    """The share of curvature directions that bend down, averaged over the probes done."""
+    node, weight = spectrum["node"].values, spectrum["weight"].values
+    done = np.isfinite(node).all(1) & np.isfinite(weight).all(1)
+    if not done.any():
+        return None
+    node, weight = node[done], weight[done]
+    below = node < -NEGATIVE * np.abs(node).max()
+    value, error = mean_and_error((weight * below).sum(1))
+    explain = (
+        f"The share of directions with negative curvature (below -{NEGATIVE:g} of the largest), "
+        "averaged over random probes."
+    )
+    return number("negative_mass", "negative curvature share", value, error, "fraction", explain)
+
+
+def rise(position: np.ndarray[Any, Any], loss: np.ndarray[Any, Any]) -> float | None:
+    """How much the loss rises at the quoted distance, averaged over both senses of a line."""
+    finite = np.isfinite(loss)
+    x, y = position[finite], loss[finite]
+    if not len(x) or x.min() > -DISTANCE + 1e-12 or x.max() < DISTANCE - 1e-12:
+        return None
+    middle, *sides = np.interp([0.0, -DISTANCE, DISTANCE], x, y)
+    return float(np.mean(sides) - middle)
+
+
+def rises(tree: xr.DataTree) -> np.ndarray[Any, Any]:
+    """One rise for every filter-normalized line, or for both axes of every plane without lines."""
+    lines, axes = [], []
+    for child in tree.children.values():
+        data = child.to_dataset()
+        if data.attrs.get("normalize") != "filter" or "loss" not in data:
+            continue
+        if data.attrs.get("quantity") == "line":
+            lines.append(rise(data["alpha"].values, data["loss"].values))
+        elif data.attrs.get("quantity") == "plane":
+            for axis, other in (("alpha", "beta"), ("beta", "alpha")):
+                cut = data["loss"].isel({other: int(np.argmin(np.abs(data[other].values)))})
+                axes.append(rise(data[axis].values, cut.values))
+    return np.array([r for r in (lines or axes) if r is not None])
+
+
+def headline(tree: xr.DataTree) -> list[dict[str, Any]]:
+    """The headline numbers that the measures in `tree` allow, in a fixed order.
+
+    Errors are standard errors over examples, probes or directions, except for eigenvalues, where
+    the residual bounds the distance to a true eigenvalue.
+    """
+    found: list[dict[str, Any] | None] = []
+    parts = {k: c.to_dataset() for k, c in tree.children.items()}
+    if "start" in parts:
+        found += start_numbers(parts["start"])
+    samples = rises(tree)
+    if len(samples):
+        value, error = mean_and_error(samples)
+        explain = (
+            f"How much the loss rises {DISTANCE:.0%} of every filter's norm away, averaged over "
+            f"{len(samples)} random directions."
+        )
+        found.append(number("rise", f"rise of loss at {DISTANCE:.0%}", value, error, "", explain))
+    if "residual" in parts.get("eigenvalues", ()):
+        found += eigenvalue_numbers(parts["eigenvalues"])
+    if "trace" in parts.get("trace", ()):
+        found.append(trace_number(parts["trace"]))
+    if "node" in parts.get("spectrum", ()):
+        found.append(negative_mass(parts["spectrum"]))
+    return [n for n in found if n is not None]

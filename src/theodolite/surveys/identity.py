@@ -1,0 +1,85 @@
+"""What makes two runs the same run, and the refusal to mix two that are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from theodolite.errors import RunMismatch
+from theodolite.results import SCHEMA
+from theodolite.surveys.configuration import Configuration
+
+SHOWN = 5
+
+NAMES = {
+    "objective": "training objective (model, weights, data, loss)",
+    "test": "test objective (model, weights, data, loss)",
+    "checkpoint": "checkpoint (SHA-256)",
+}
+
+
+def flat(table: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Nested tables as one, keys joined by dots; tuples as lists, as JSON gives them back."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            found[f"{prefix}{key}"] = json.loads(json.dumps(value))
+    return found
+
+
+def identity(
+    configuration: Configuration, facts: Mapping[str, Any], checkpoint: str | None = None
+) -> dict[str, Any]:
+    """Everything the numbers depend on: settings by name, and hashes of what is measured.
+
+    ``facts`` are the target's (fingerprints of its objectives, precision, device). Not part of
+    it: paths, names and versions, since moving a file changes no number.
+    """
+    c = configuration
+    chosen = {
+        "schema": SCHEMA,
+        "measures": list(c.measures),
+        "seed": c.seed,
+        "limit": c.limit,
+        "checkpoint": checkpoint,
+        **facts,
+    }
+    return {
+        **flat(chosen, ""),
+        **flat(c.arguments, "argument "),
+        **flat({m: c.settings[m] for m in c.measures if m in c.settings}, ""),
+    }
+
+
+def shown(value: Any) -> str:
+    text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """One line a setting that differs, as ``name: old -> new``; settings before hashes."""
+    keys = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+    keys.sort(key=lambda k: k in NAMES)
+    return [f"{NAMES.get(k, k)}: {shown(old.get(k))} -> {shown(new.get(k))}" for k in keys]
+
+
+def refuse_mismatch(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raise `RunMismatch`, with at most five differences shown, unless the runs are the same."""
+    lines = differences(old, new)
+    if not lines:
+        return
+    found = len(lines)
+    if found > SHOWN:
+        lines = [*lines[: SHOWN - 1], f"and {found - SHOWN + 1} more"]
+    raise RunMismatch(
+        f"{folder} was made with another configuration, checkpoint or data: "
+        f"{found} difference{'s' if found > 1 else ''}.",
+        where="\n  ".join(lines),
+        why="its results would be mixed with different ones.",
+        fix="pass another -o to keep both, or --fresh to start this one anew.",
+        code="E-K05",
+    )

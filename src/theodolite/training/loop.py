@@ -1,0 +1,235 @@
+"""The training loop: seeded, restartable at every epoch, and silent."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from theodolite.datasets.splits import Split
+from theodolite.engines.snapshot import preserved
+from theodolite.errors import InvalidType, NotFinite, TheodoliteWarning, UnsupportedModel
+from theodolite.seeds import child_seed, torch_generator
+from theodolite.training import checkpoints as storage
+from theodolite.training.evaluation import all_scores
+from theodolite.training.history import history_dataset
+from theodolite.training.losses import example_loss
+from theodolite.training.recipe import Recipe, learning_rate_share, optimizer_of
+from theodolite.training.steps import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished training: the network in eval mode and how it got there.
+
+    ``history`` is a "training" result over ``epoch`` (0 is the start). ``diverged`` is the step
+    whose loss was not finite, at which training stopped; None if there was none.
+    ``checkpoints`` are the files of weights, one an epoch, if a folder was given.
+    """
+
+    recipe: Recipe
+    model: nn.Module
+    history: xr.Dataset
+    diverged: Step | None
+    checkpoints: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """The moving parts of one training."""
+
+    recipe: Recipe
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: LambdaLR
+
+
+def train(
+    recipe: Recipe,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    checkpoints: str | Path | None = None,
+) -> Run:
+    """Train a network by `recipe` and score it exactly before and after every epoch.
+
+    The same recipe gives bit-identical weights on one machine with one version of torch and
+    one number of threads; on CUDA, as far as torch's deterministic algorithms go. Loss and
+    accuracy of every part of the data are means over all its examples in eval mode, without
+    label smoothing. The caller's generators, flags and module are as before, also after an
+    error. ``progress`` is called with the optimizer steps done and in all.
+
+    With a folder for ``checkpoints``, the weights after every epoch are kept there and a
+    training that was killed continues from the last whole epoch, to the same bits as one made
+    in one go; a finished one is read back. The optimizer is kept, buffers outside the state
+    dict are not. A loss that is not finite ends the training with a warning: the epoch is
+    marked as diverged in the history, later ones as not computed.
+
+    Costs ``epochs`` forward and backward passes over the training set and ``epochs + 1``
+    forward passes over everything. Raises `NotFinite` where already the start is not finite,
+    `UnsupportedModel` without a trainable parameter, `RunMismatch` for a folder of another
+    recipe, `StorageError` where it cannot be read or written.
+
+    >>> from functools import partial
+    >>> from theodolite import datasets, models
+    >>> data = datasets.digits(limit=200, flatten=True)
+    >>> run = train(Recipe(partial(models.mlp, (64, 16, 10)), data, epochs=3, batch_size=32))
+    >>> bool(run.history.loss[3] < run.history.loss[0]), run.model.training
+    (True, False)
+    """
+    folder = None if checkpoints is None else Path(checkpoints)
+    run = preserved((), lambda: _trained(recipe, progress, folder))
+    if run.diverged is not None:
+        warnings.warn(
+            f"Training diverged at {run.diverged}: the loss is not finite. "
+            "Lower the learning rate or add warmup.",
+            TheodoliteWarning,
+            stacklevel=2,
+        )
+    return run
+
+
+def _trained(
+    recipe: Recipe, progress: Callable[[int, int], None] | None, folder: Path | None
+) -> Run:
+    _set_flags(recipe)
+    with torch.device("cpu"):
+        bench = _bench(recipe)
+    data = replace(
+        recipe.data,
+        **{
+            k: (x.to(recipe.device), y.to(recipe.device))
+            for k, (x, y) in recipe.data.parts().items()
+        },
+    )
+    done = _start(bench, folder, lambda: _row(bench, data, 0))
+    while done.diverged is None and len(done.history) <= recipe.epochs:
+        epoch = len(done.history) - 1
+        diverged = _epoch(bench, data.train, epoch, progress)
+        row = _row(bench, data, epoch + 1)
+        if diverged is None and not math.isfinite(row["loss"]):
+            diverged = (epoch + 1) * recipe.steps_per_epoch
+        done = _progress(bench, [*done.history, row], diverged)
+        if folder is not None:
+            storage.save(folder, bench.model, done)
+    bench.model.zero_grad(set_to_none=True)
+    at = None if done.diverged is None else Step(done.diverged, recipe.steps_per_epoch)
+    kept = () if folder is None else storage.saved_weights(folder)
+    history = history_dataset(recipe, bench.model, done.history, diverged=at is not None)
+    return Run(recipe, bench.model.eval(), history, at, kept)
+
+
+def _set_flags(recipe: Recipe) -> None:
+    """What training wants of the process; `preserved` puts the caller's back."""
+    torch.set_grad_enabled(True)
+    for device in ("cpu", "cuda"):
+        torch.set_autocast_enabled(device, False)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    x = recipe.data.train[0]
+    torch.set_default_dtype(x.dtype if x.is_floating_point() else torch.float32)
+
+
+def _seed_streams(recipe: Recipe, seed: int) -> None:
+    torch.default_generator.manual_seed(seed)
+    if recipe.device == "cuda":
+        torch.cuda.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def _bench(recipe: Recipe) -> _Bench:
+    _seed_streams(recipe, child_seed(recipe.seed, "initialization"))
+    given = recipe.model
+    model = copy.deepcopy(given) if isinstance(given, nn.Module) else given()
+    if not isinstance(model, nn.Module):
+        raise InvalidType(
+            f"Recipe.model must build an nn.Module; got {type(model).__name__}.", code="E-T54"
+        )
+    model = model.to(recipe.device)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise UnsupportedModel(
+            "the model has no trainable parameter.",
+            where="train",
+            fix="call requires_grad_(True) on what should be trained",
+            code="E-T55",
+        )
+    optimizer = optimizer_of(recipe, model)
+    scheduler = LambdaLR(optimizer, lambda step: learning_rate_share(recipe, step))
+    return _Bench(recipe, model, optimizer, scheduler)
+
+
+def _start(
+    bench: _Bench, folder: Path | None, first_row: Callable[[], dict[str, float]]
+) -> storage.Progress:
+    """Where training begins: what the folder holds, or the initial scores."""
+    if folder is not None:
+        storage.claim(folder, bench.recipe, bench.model)
+        saved = storage.restore(folder, bench.model)
+        if saved is not None:
+            bench.optimizer.load_state_dict(saved.optimizer)
+            bench.scheduler.load_state_dict(saved.scheduler)
+            return saved
+    row = first_row()
+    if not math.isfinite(row["loss"]):
+        raise NotFinite(
+            f"the loss before training is {row['loss']}.",
+            where="train, epoch 0",
+            fix="look for NaN in the inputs and in the initialization",
+            code="E-T56",
+        )
+    start = _progress(bench, [row], None)
+    if folder is not None:
+        storage.save(folder, bench.model, start)
+    return start
+
+
+def _progress(
+    bench: _Bench, history: list[dict[str, float]], diverged: int | None
+) -> storage.Progress:
+    return storage.Progress(
+        history, diverged, bench.optimizer.state_dict(), bench.scheduler.state_dict()
+    )
+
+
+def _row(bench: _Bench, data: Split, epoch: int) -> dict[str, float]:
+    loss = example_loss(bench.recipe.loss)
+    rate = float(bench.optimizer.param_groups[0]["lr"])
+    return {**all_scores(bench.model, loss, data), "learning_rate": rate}
+
+
+def _epoch(
+    bench: _Bench,
+    pair: tuple[Tensor, Tensor],
+    epoch: int,
+    progress: Callable[[int, int], None] | None,
+) -> int | None:
+    """Train for one epoch; returns the step whose loss was not finite, if there was one."""
+    recipe, model = bench.recipe, bench.model
+    order_seed = recipe.seed if recipe.order_seed is None else recipe.order_seed
+    loss = example_loss(recipe.loss, smoothing=recipe.label_smoothing)
+    (x, y), count = pair, recipe.steps_per_epoch
+    order = torch.randperm(len(y), generator=torch_generator(order_seed, "order", epoch))
+    model.train()
+    for i, batch in enumerate(order.to(y.device).tensor_split(count)):
+        step = epoch * count + i
+        _seed_streams(recipe, child_seed(order_seed, "step", step))
+        bench.optimizer.zero_grad(set_to_none=True)
+        value = loss(model(x[batch]), y[batch]).mean()
+        if not math.isfinite(value.item()):
+            return step
+        value.backward()
+        bench.optimizer.step()
+        bench.scheduler.step()
+        if progress is not None:
+            progress(step + 1, count * recipe.epochs)
+    return None

@@ -1,0 +1,3 @@
+from tests.reporting import fixtures
+def test_x():
+    assert fixtures.EXAMPLES
