@@ -17,7 +17,7 @@ help:
 	@echo "make check     format, lint, types, import contracts, then every test and doctest"
 	@echo "make bench     time the measurements against their floors"
 	@echo "make findings  run the published claims and print their verdicts"
-	@echo "make gallery   run the gallery scripts and keep their pictures in docs/gallery_out"
+	@echo "make gallery   run the gallery scripts and keep their pictures in build/gallery"
 	@echo "make docs      build the documentation into docs/_build/html"
 	@echo "make errors    write docs/errors.md anew from the sources"
 	@echo "make clean     remove caches and builds (not .venv, not runs)"
@@ -54,7 +54,7 @@ findings: $(STAMP)
 	@$(BIN)/theodolite findings
 
 gallery: $(STAMP)
-	@$(BIN)/python scripts/run_gallery.py docs/gallery_out
+	@$(BIN)/python scripts/run_gallery.py build/gallery
 
 docs: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --no-input -c constraints.txt -e ".[docs]"

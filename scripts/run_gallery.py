@@ -1,6 +1,6 @@
 """Run every script of docs/gallery and keep what it writes.
 
-python scripts/run_gallery.py docs/gallery_out
+python scripts/run_gallery.py build/gallery
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Photographs of clothes at 28x28: a balanced subset of Fashion-MNIST that ships with the package."""
+"""Photographs of clothes at 28x28: a balanced subset of Fashion-MNIST, inside the package."""
 
 from __future__ import annotations
 

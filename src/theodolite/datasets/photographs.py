@@ -62,7 +62,7 @@ def cifar10(
 
 def _torchvision() -> Any:
     try:
-        from torchvision import datasets
+        from torchvision import datasets  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise TheodoliteError(
             "cifar10 needs torchvision, which could not be imported.",

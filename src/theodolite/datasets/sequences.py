@@ -119,4 +119,5 @@ def _stretched() -> np.ndarray:
 
 
 def _resampled(curve: np.ndarray, points: int) -> np.ndarray:
-    return np.interp(np.linspace(0, 1, points), np.linspace(0, 1, len(curve)), curve)
+    grid, points_given = np.linspace(0, 1, points), np.linspace(0, 1, len(curve))
+    return np.asarray(np.interp(grid, points_given, curve))

@@ -1,9 +1,9 @@
-"""Data in three parts, and what every data set offers: fewer examples, wrong labels, flat inputs."""
+"""Data in three parts, and what every data set offers: fewer examples, wrong labels, flatness."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,6 +55,11 @@ class Split:
         """The three parts by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
+    def changed(self, change: Callable[[Tensor, Tensor], Pair]) -> Split:
+        """The same split with `change` applied to the inputs and labels of every part."""
+        train, validation, test = (change(x, y) for x, y in self.parts().values())
+        return replace(self, train=train, validation=validation, test=test)
+
     @property
     def sizes(self) -> dict[str, int]:
         """Examples in each part."""
@@ -100,11 +105,9 @@ def adapt(
         x, y = _balanced(split, limit, seed)
     if label_noise:
         y = _with_wrong_labels(y, len(split.classes), label_noise, seed)
-    parts = {**split.parts(), "train": (x, y)}
-    if flatten:
-        parts = {name: (a.flatten(1), b) for name, (a, b) in parts.items()}
     facts = {"limit": limit, "label_noise": label_noise, "flatten": flatten, "seed": seed}
-    return replace(split, **parts, facts={**split.facts, **facts})
+    adapted = replace(split, train=(x, y), facts={**split.facts, **facts})
+    return adapted.changed(lambda a, b: (a.flatten(1), b)) if flatten else adapted
 
 
 def _balanced(split: Split, limit: int, seed: int) -> Pair:

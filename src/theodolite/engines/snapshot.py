@@ -143,6 +143,18 @@ class _Record:
             warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
+def attributes_kept(model: nn.Module) -> Callable[[], None]:
+    """A function that puts the plain attributes and registries of all modules back to what they
+    are now: for many evaluations under one guard, each of which must start like the first."""
+    record = [(m, _attributes(m), _mappings(m)) for m in model.modules()]
+
+    def restore() -> None:
+        for module, attributes, mappings in record:
+            _restore_module(module, attributes, mappings)
+
+    return restore
+
+
 def _attributes(module: nn.Module) -> dict[str, Any]:
     """The plain attributes of one module (counters, flags, cached tensors), by reference."""
     return dict(module.__dict__)

@@ -124,16 +124,18 @@ def expanded(krylov: Krylov) -> Krylov:
 def section(krylov: Krylov, first: int = 0) -> Float64[np.ndarray, "k k"]:
     """The operator seen by the multiplied rows from `first` on, made symmetric."""
     block = krylov.coefficients[first : krylov.multiplied, first : krylov.multiplied]
-    return (block + block.T) / 2
+    return np.asarray((block + block.T) / 2)
 
 
-def outside(krylov: Krylov, vectors: Float64[np.ndarray, "k pairs"]) -> np.ndarray:
+def outside(
+    krylov: Krylov, vectors: Float64[np.ndarray, "k pairs"]
+) -> Float64[np.ndarray, "pending pairs"]:
     """Coefficients on the pending rows of the products of combinations of multiplied rows."""
     k = krylov.multiplied
     return np.asarray(krylov.coefficients[k : krylov.known, :k] @ vectors)
 
 
-def turned(krylov: Krylov, direction: Float64[np.ndarray, "pending"]) -> Krylov:
+def turned(krylov: Krylov, direction: Float64[np.ndarray, " pending"]) -> Krylov:
     """Rotate the pending rows so that the first is their combination along `direction`.
 
     One Householder reflection, in place; nothing happens with a single pending row.

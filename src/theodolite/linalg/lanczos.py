@@ -28,9 +28,9 @@ class Tridiagonalization:
     """
 
     basis: Float[Tensor, "steps size"]
-    diagonal: Float64[Tensor, "steps"]
-    off_diagonal: Float64[Tensor, "gaps"]
-    residual: Float[Tensor, "size"]
+    diagonal: Float64[Tensor, " steps"]
+    off_diagonal: Float64[Tensor, " gaps"]
+    residual: Float[Tensor, " size"]
     residual_norm: float
     invariant: bool
 
@@ -40,7 +40,7 @@ class Tridiagonalization:
 
 
 def tridiagonalize(
-    operator: Operator, start: Float[Tensor, "size"], *, steps: int
+    operator: Operator, start: Float[Tensor, " size"], *, steps: int
 ) -> Tridiagonalization:
     r"""The tridiagonal section of a symmetric operator on the Krylov space of `start`.
 

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
-from theodolite.errors import InvalidArgument
+from theodolite.errors import InvalidArgument, NotFinite
 
 Product = Callable[[Tensor], Tensor]
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +37,17 @@ class Operator:
     size: int
     dtype: torch.dtype
     label: str
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     matmat: Product | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise InvalidArgument(f"size must be at least 1; got {self.size}.", code="E-L01")
+        if not self.dtype.is_floating_point:
+            raise InvalidArgument(
+                f"dtype must be a real floating-point type; got {self.dtype}.", code="E-L23"
+            )
         if self.matmat is None:
             columns = self.matvec
             by_column: Product = lambda m: torch.stack([columns(v) for v in m.unbind(1)], 1)  # noqa: E731
@@ -50,7 +55,9 @@ class Operator:
 
     @classmethod
     def from_matrix(cls, matrix: Float[Tensor, "rows columns"], label: str = "matrix") -> Operator:
-        """The operator of a dense symmetric matrix; raises if it is not square and symmetric.
+        """The operator of a dense symmetric matrix, which is not copied.
+
+        Raises if it is not square, finite and symmetric to 1e-5 of its largest entry.
 
         >>> Operator.from_matrix(torch.diag(torch.tensor([3.0, 1.0]))).size
         2
@@ -59,11 +66,18 @@ class Operator:
             raise InvalidArgument(
                 f"matrix must be square; got shape {tuple(matrix.shape)}.", code="E-L02"
             )
+        if not bool(matrix.isfinite().all()):
+            raise NotFinite(
+                f"matrix {label!r} is not finite in {int((~matrix.isfinite()).sum())} of "
+                f"{matrix.numel()} entries.",
+                code="E-L04",
+            )
         gap = float((matrix - matrix.T).abs().max()) if matrix.numel() else 0.0
         scale = float(matrix.abs().max()) if matrix.numel() else 0.0
         if gap > 1e-5 * scale:
             raise InvalidArgument(
-                f"matrix must be symmetric; |A - A'| reaches {gap:.3g} where |A| reaches {scale:.3g}.",
+                f"matrix must be symmetric; |A - A'| reaches {gap:.3g} where |A| reaches "
+                f"{scale:.3g}.",
                 fix="pass (matrix + matrix.T) / 2 if that is what you mean.",
                 code="E-L03",
             )
@@ -87,10 +101,11 @@ class Operator:
         def apply(product: Product) -> Callable[[Any], Any]:
             def through(x: Any) -> Any:
                 moved = torch.as_tensor(x, dtype=self.dtype, device=self.device)
-                return product(moved).cpu().numpy()
+                return product(moved).detach().to("cpu", held).numpy()
 
             return through
 
+        held = torch.promote_types(self.dtype, torch.float32)  # NumPy has no bfloat16
         one = apply(lambda v: self.matvec(v.reshape(-1)))
         assert self.matmat is not None
         return LinearOperator(
@@ -98,5 +113,5 @@ class Operator:
             matvec=one,
             rmatvec=one,
             matmat=apply(self.matmat),
-            dtype=torch.empty(0, dtype=self.dtype).numpy().dtype,
+            dtype=torch.empty(0, dtype=held).numpy().dtype,
         )

@@ -10,8 +10,8 @@ from theodolite.linalg.products import norm
 
 
 def orthogonalize(
-    rows: Float[Tensor, "rows size"], vector: Float[Tensor, "size"]
-) -> tuple[Float[Tensor, "size"], Float[Tensor, "rows"]]:
+    rows: Float[Tensor, "rows size"], vector: Float[Tensor, " size"]
+) -> tuple[Float[Tensor, " size"], Float[Tensor, " rows"]]:
     r"""Split `vector` into its part orthogonal to orthonormal `rows` and its coefficients.
 
     .. math:: w - V^\top V w, \qquad V w
@@ -36,7 +36,7 @@ def orthogonalize(
 
 def random_direction(
     rows: Float[Tensor, "rows size"], generator: torch.Generator
-) -> Float[Tensor, "size"]:
+) -> Float[Tensor, " size"]:
     """A unit vector, uniform among those orthogonal to `rows`; there must be one.
 
     Drawn on the CPU, so that every device starts from the same numbers.

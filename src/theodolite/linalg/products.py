@@ -20,12 +20,12 @@ def wide_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def norm(vector: Float[Tensor, "size"]) -> float:
+def norm(vector: Float[Tensor, " size"]) -> float:
     """The Euclidean norm, accumulated in float64."""
     return float(torch.linalg.vector_norm(vector, dtype=wide_dtype(vector.device)))
 
 
-def inner(a: Float[Tensor, "size"], b: Float[Tensor, "size"]) -> float:
+def inner(a: Float[Tensor, " size"], b: Float[Tensor, " size"]) -> float:
     """The inner product, accumulated in float64.
 
     >>> inner(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))

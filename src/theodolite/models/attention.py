@@ -26,7 +26,8 @@ class SelfAttention(nn.Module):
         parts = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        joined: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        return joined
 
 
 class TransformerBlock(nn.Module):
@@ -44,7 +45,8 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.dropout(self.attention(self.norm1(x)))
         hidden = functional.gelu(self.expand(self.norm2(x)))
-        return x + self.dropout(self.contract(hidden))
+        added: Tensor = self.dropout(self.contract(hidden))
+        return x + added
 
 
 class SequenceClassifier(nn.Module):
@@ -71,7 +73,8 @@ class SequenceClassifier(nn.Module):
                 code="E-T27",
             )
         embedded = self.embed(values.view(-1, self.tokens, self.patch)) + self.position
-        return self.head(self.norm(self.blocks(embedded)).mean(1))
+        logits: Tensor = self.head(self.norm(self.blocks(embedded)).mean(1))
+        return logits
 
 
 class LanguageModel(nn.Module):
@@ -99,7 +102,8 @@ class LanguageModel(nn.Module):
                 code="E-T27",
             )
         embedded = self.embed(tokens) + self.position[:length]
-        return self.head(self.norm(self.blocks(embedded)))
+        logits: Tensor = self.head(self.norm(self.blocks(embedded)))
+        return logits
 
 
 def transformer(

@@ -27,8 +27,8 @@ def start_weights(layer: nn.Linear | nn.Conv2d, activation: str) -> None:
     if activation == "tanh":
         nn.init.xavier_normal_(layer.weight)
     else:
-        gain = "linear" if activation == "linear" else "relu"
-        nn.init.kaiming_normal_(layer.weight, nonlinearity=gain)
+        rectified = activation != "linear"
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if rectified else "linear")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 

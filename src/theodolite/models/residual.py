@@ -91,9 +91,9 @@ def resnet(
             layers[f"stage{stage + 1}_block{i + 1}"] = block
             inputs = outputs
     layers |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
-    layers["head"] = nn.Linear(inputs, classes)
-    start_weights(layers["head"], "linear")
-    network = nn.Sequential(layers)
+    head = nn.Linear(inputs, classes)
+    start_weights(head, "linear")
+    network = nn.Sequential(layers | {"head": head})
     if norm is None and skip:
         _shrink_branches(network, 3 * blocks)
     return network

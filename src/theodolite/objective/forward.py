@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from theodolite.engines.snapshot import attributes_kept
 from theodolite.errors import TheodoliteWarning, UnsupportedModel
 from theodolite.parameters import ParameterSpace
 
@@ -66,6 +67,33 @@ class Forward:
     def run(self, theta: Tensor, body: Callable[[], Result]) -> Result:
         """`body()` while the model holds the tensors of `theta`; call inside `preserved` only."""
         return self.run_named(self.named(theta), body)
+
+    def held(self, theta: Tensor, body: Callable[[Callable[[], None]], Result]) -> Result:
+        """`body(renew)` while the model holds views of `theta`, which `body` may write in place.
+
+        ``renew()`` must follow each write and precede each pass: it renews the casts of a
+        half-precision model, the buffers, and whatever the last pass left on the modules. One
+        substitution then serves any number of points; call inside `preserved` only.
+        """
+        state = self.named(theta)
+        views = self.space.views(theta).items()
+        held = [(state[f"model.{name}"], view) for name, view in views]
+
+        def inside() -> Result:
+            restore = attributes_kept(self.model)
+
+            def renew() -> None:
+                restore()
+                self.reset_buffers()
+                for tensor, view in held:
+                    if tensor.dtype != view.dtype:
+                        tensor.copy_(view)
+                    elif tensor.data_ptr() != view.data_ptr():
+                        tensor.data = view  # the forward pass gave it other memory
+
+            return body(renew)
+
+        return self.run_named(state, inside)
 
     def run_named(self, state: dict[str, Tensor], body: Callable[[], Result]) -> Result:
         """`body()` while the model holds the tensors of `state`."""

@@ -74,7 +74,7 @@ def read(data: Any, settings: Settings, model: nn.Module) -> Replay:
     source, exact = _source(data, settings)
     kept: list[Batch] | None = []
     content, examples, count, size = ContentHash(), 0, 0, 0
-    known = exact or hasattr(source, "__len__")
+    known = exact or _has_length(source)
     for batch in _batches(source, settings, model):
         content.add(batch.raw, batch.examples)
         examples, count, size = examples + batch.examples, count + 1, size + batch.weigh()
@@ -129,6 +129,14 @@ def _source(data: Any, settings: Settings) -> tuple[Iterable[Any], bool]:
             code="E-O04",
         )
     return data, False
+
+
+def _has_length(source: Iterable[Any]) -> bool:
+    """Whether the source says how long it is (a loader of a stream has the method, no answer)."""
+    try:
+        return len(source) >= 0  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 def _is_tensor_pair(data: Any) -> bool:

@@ -101,7 +101,7 @@ class Objective:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         loss: Any,
         data: Any,
         *,
@@ -126,8 +126,8 @@ class Objective:
     @classmethod
     def from_batch_loss(
         cls,
-        model: nn.Module,
-        batch_loss: Callable[[nn.Module, Any], Any],
+        model: Any,
+        batch_loss: Any,
         data: Any,
         *,
         batch_norm: str = "frozen",
@@ -201,12 +201,14 @@ class Objective:
 
         def body() -> Tensor:
             total, leaf = torch.zeros_like(point), point.clone().requires_grad_(True)
+            attached = False
             for batch in self.data:
                 with named_failures("gradient", batch.index):
                     term = self.term(leaf, batch)
                     if term.requires_grad:
+                        attached = True
                         total += torch.autograd.grad(term, leaf, materialize_grads=True)[0]
-            if not term.requires_grad:
+            if not attached:
                 refuse_detached()
             return total
 

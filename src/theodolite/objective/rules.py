@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,14 @@ from torch.utils import _pytree as pytree
 
 from theodolite.errors import InvalidType, TheodoliteWarning
 from theodolite.objective.batches import Batch
+from theodolite.objective.intake import Replay
 from theodolite.objective.losses import ExampleLoss, logits_of
 from theodolite.objective.weights import Weighing, proved_weighing
-
-if TYPE_CHECKING:
-    from theodolite.objective.intake import Replay
 
 Sample = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 
 
+@runtime_checkable
 class Terms(Protocol):
     """What an objective needs of its loss; runs while the model holds substituted tensors."""
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from theodolite.objective.batches import TARGET_KEYS, Batch
-
-if TYPE_CHECKING:
-    from theodolite.objective.intake import Replay
+from theodolite.objective.intake import Replay
 
 Weighing = Callable[[Batch], float]
 
@@ -90,9 +87,3 @@ def _part(batch: Batch, start: int, stop: int) -> Batch:
 
     raw = pytree.tree_map(cut, batch.raw)
     return Batch(raw, (), {}, None, stop - start, batch.index)
-
-
-def all_ignored(batch: Batch) -> bool:
-    """Whether every label of a batch is left out."""
-    labels = token_labels(batch.raw)
-    return labels is not None and bool(torch.all(labels == IGNORED))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from theodolite.plots.certificate import certificate_rows, plot_certificate
 from theodolite.plots.density import negative_share, smooth_nodes
+from theodolite.plots.dress import distance_label
 from theodolite.plots.eigenvalues import plot_eigenvalues
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
-from theodolite.plots.line import line_from_plane, plot_line
+from theodolite.plots import palette as palette
+from theodolite.plots.line import line_from_plane, plot_line, share_log
 from theodolite.plots.plane import minimum, plot_plane, scale_bar, status_counts
 from theodolite.plots.plane_3d import plot_plane_3d
-from theodolite.plots.spectral_density import plot_spectral_density
+from theodolite.plots.spectral_density import density_floor, plot_spectral_density
 from theodolite.plots.training import plot_training
 
 __all__ = [
     "Heights",
     "certificate_rows",
+    "density_floor",
+    "distance_label",
     "finite_values",
     "heights",
     "line_from_plane",
@@ -29,6 +33,7 @@ __all__ = [
     "plot_spectral_density",
     "plot_training",
     "scale_bar",
+    "share_log",
     "smooth_nodes",
     "status_counts",
 ]

@@ -13,7 +13,7 @@ GAP = "#8b95a1"
 NEGATIVE = "#b4500f"
 POSITIVE = "#1f66ad"
 """The two ends of the map centered at zero: orange below, blue above."""
-SERIES = ("#1f66ad", "#b4500f", "#0b7a69", "#8a3f9e")
+SERIES = ("#1f66ad", "#b4500f", "#a2317c", "#616b0d")
 """One color a compared model, in order; past the fourth they repeat with another dash."""
 DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 SURFACE = "cividis"

@@ -82,7 +82,7 @@ def execute(
     store: Store,
     journal: Journal,
     *,
-    time_budget: float | None = None,
+    time_budget: float | int | None = None,
     retry_failed: bool = False,
     watch: Watch | None = None,
 ) -> Outcome:
@@ -101,7 +101,7 @@ def execute(
     try:
         storing.write_facts(store, "", {"groups": [g.name for g in plan.groups]})
         for k, group in enumerate(plan.groups):
-            later = sum(len(pending[g.name]) * g.passes for g in plan.groups[k + 1 :])
+            later = sum((len(pending[g.name]) * g.passes for g in plan.groups[k + 1 :]), 0.0)
             work = Work(target, store, journal, watch or (lambda _: None), deadline, later)
             done = run_group(work, group, pending[group.name], first=computed == 0)
             computed += done

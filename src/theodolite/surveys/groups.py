@@ -36,7 +36,7 @@ class Group:
     units: int = 1
     along: str | None = None
     coords: Mapping[str, Any] = field(default_factory=dict)
-    passes: float = 1.0
+    passes: float | int = 1.0
     vectors: int = 0
     finish: Callable[[xr.Dataset], Mapping[str, Any]] | None = None
 

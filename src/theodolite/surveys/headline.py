@@ -30,7 +30,7 @@ def number(
     }
 
 
-def mean_and_error(samples: np.ndarray[Any, Any]) -> tuple[float, float | None]:
+def mean_and_error(samples: np.ndarray) -> tuple[float, float | None]:
     """The mean of independent samples and its standard error, None for a single one."""
     count = len(samples)
     spread = float(np.std(samples, ddof=1) / np.sqrt(count)) if count > 1 else None
@@ -101,7 +101,7 @@ def negative_mass(spectrum: xr.Dataset) -> dict[str, Any] | None:
     return number("negative_mass", "negative curvature share", value, error, "fraction", explain)
 
 
-def rise(position: np.ndarray[Any, Any], loss: np.ndarray[Any, Any]) -> float | None:
+def rise(position: np.ndarray, loss: np.ndarray) -> float | None:
     """How much the loss rises at the quoted distance, averaged over both senses of a line."""
     finite = np.isfinite(loss)
     x, y = position[finite], loss[finite]
@@ -111,7 +111,7 @@ def rise(position: np.ndarray[Any, Any], loss: np.ndarray[Any, Any]) -> float | 
     return float(np.mean(sides) - middle)
 
 
-def rises(tree: xr.DataTree) -> np.ndarray[Any, Any]:
+def rises(tree: xr.DataTree) -> np.ndarray:
     """One rise for every filter-normalized line, or for both axes of every plane without lines."""
     lines, axes = [], []
     for child in tree.children.values():

@@ -85,18 +85,20 @@ def acquire(path: Path) -> int:
     """Open and hold the lock file at `path`; raises `StorageError` when somebody else does."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        kept = False
         try:
             claimed = claim(handle)
             held = owner(os.pread(handle, 4096, 0))
             if not claimed or holds(held):
                 raise refusal(path.parent, held)
-            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+            # False when its last owner removed the file between our open and our lock
+            kept = path.exists() and os.path.samestat(os.fstat(handle), path.stat())
+            if kept:
                 write_owner(handle)
                 return handle
-            os.close(handle)  # its last owner removed it between our open and our lock
-        except BaseException:
-            os.close(handle)
-            raise
+        finally:
+            if not kept:
+                os.close(handle)
 
 
 def write_owner(handle: int) -> None:

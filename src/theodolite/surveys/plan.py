@@ -44,7 +44,7 @@ class Plan:
     @property
     def passes(self) -> float:
         """The whole cost in forward passes over the data."""
-        return sum(g.units * g.passes for g in self.groups)
+        return sum((g.units * g.passes for g in self.groups), 0.0)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def outline(plan: Plan, store: Store | None = None) -> list[Outline]:
         left = [int((m == TODO).sum()) for m in marks]
         lost = sum(int((m == FAILED).sum()) for m in marks)
         units = sum(g.units for g in groups)
-        cost = sum(g.passes * k for g, k in zip(groups, left, strict=True))
+        cost = sum((g.passes * k for g, k in zip(groups, left, strict=True)), 0.0)
         why = reason(sum(left), lost, units)
         lines.append(Outline(name, len(groups), units, sum(left), lost, cost, why))
     return lines

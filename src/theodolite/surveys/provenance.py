@@ -94,13 +94,13 @@ def provenance(
     }
 
 
-def stretch(started: str, wall: float, cpu: float, units: int) -> dict[str, Any]:
-    """One uninterrupted piece of work: when, how long, and how many units it computed."""
+def stretch(started: str, wall: float, cpu: float, ended: str) -> dict[str, Any]:
+    """One uninterrupted piece of work: when it began, how long it took, how it ended."""
     return {
         "started": started,
         "wall_seconds": round(wall, 3),
         "cpu_seconds": round(cpu, 3),
-        "units": units,
+        "ended": ended,
     }
 
 

@@ -78,7 +78,7 @@ def create_array(
         chunks=tuple(max(1, n) for n in how.pop("chunks")),
         dimension_names=dims,
         compressors=[ZstdCodec(), Crc32cCodec()],
-        config={"write_empty_chunks": True},
+        config={"order": "C", "write_empty_chunks": True},
         overwrite=True,
         **how,
     )
@@ -123,6 +123,18 @@ def fill_value(dtype: np.dtype[Any]) -> Any:
     return np.nan if dtype.kind in "fc" else 0
 
 
+def writing(node: zarr.Group, name: str) -> zarr.Array[Any]:
+    """An array opened so that a chunk of nothing but its fill value is written like any other."""
+    array = node[name]
+    return zarr.Array(
+        zarr.AsyncArray(
+            metadata=array.metadata,
+            store_path=array.store_path,
+            config={"order": "C", "write_empty_chunks": True},
+        )
+    )
+
+
 def write_slice(
     store: Store, node: zarr.Group, group: Group, unit: int, name: str, variable: xr.Variable
 ) -> None:
@@ -142,8 +154,8 @@ def write_slice(
             fill_value=fill_value(values.dtype),
             attributes=dict(variable.attrs),
         )
-    array = node[name]
-    if array.shape != shape or values.shape[:1] != (1,) or not isinstance(array, zarr.Array):
+    array = writing(node, name)
+    if array.shape != shape or values.shape[:1] != (1,):
         raise StorageError(
             f"unit {unit} of {group.name} gave {name} of shape {values.shape}, which does not fit "
             f"the stored {array.shape}.",
@@ -162,8 +174,8 @@ def chunk_path(store: Store, array: zarr.Array[Any], index: tuple[int, ...]) -> 
 
 def flush(store: Store, array: zarr.Array[Any], index: tuple[int, ...]) -> None:
     """Force a chunk to disk, so that no mark can survive a power loss that its data did not."""
-    if array.size:
-        settle(store, chunk_path(store, array, index))
+    if array.size and store.path is not None:
+        sync(chunk_path(store, array, index))
 
 
 def settle(store: Store, path: Path) -> None:
@@ -190,7 +202,20 @@ def write_unit(store: Store, group: Group, unit: int, result: xr.Dataset) -> Non
                 write_whole(store, node, str(name), variable)
         if "quantity" not in node.attrs or group.along is None:
             write_facts(store, group.name, {str(k): v for k, v in result.attrs.items()})
+        forget_failure(store, group, unit)
         mark(store, group, unit, OK)
+
+
+def forget_failure(store: Store, group: Group, unit: int) -> None:
+    """Drop the reason of an earlier failure of a unit that has its numbers now."""
+    node = store.root[group.name]
+    if "failures" in node.attrs:
+        reasons = dict(json.loads(str(node.attrs["failures"])))
+        reasons.pop(str(unit), None)
+        if reasons:
+            write_facts(store, group.name, {"failures": json.dumps(reasons)})
+        else:
+            del node.attrs["failures"]
 
 
 def write_failure(store: Store, group: Group, unit: int, reason: str) -> None:
@@ -206,10 +231,11 @@ def write_failure(store: Store, group: Group, unit: int, reason: str) -> None:
 
 def mark(store: Store, group: Group, unit: int, status: int) -> None:
     """Set the mark of one unit."""
-    array = store.root[f"{group.name}/{MARK}"]
-    assert isinstance(array, zarr.Array)
+    array = writing(store.root, f"{group.name}/{MARK}")
     array[unit : unit + 1] = np.array([status], np.uint8)
     flush(store, array, (unit,))
+    if store.path is not None:
+        sync(chunk_path(store, array, (unit,)).parent)
 
 
 def write_facts(store: Store, name: str, facts: Mapping[str, Any]) -> None:
@@ -221,7 +247,7 @@ def write_facts(store: Store, name: str, facts: Mapping[str, Any]) -> None:
             settle(store, store.where(*name.split("/"), "zarr.json"))
 
 
-def statuses(store: Store, group: Group) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def statuses(store: Store, group: Group) -> np.ndarray:
     """The mark of every unit: 0 not computed, 1 ok, 3 failed; zeros for a group never begun."""
     if f"{group.name}/{MARK}" not in store.root:
         return np.full(group.units, TODO, np.uint8)

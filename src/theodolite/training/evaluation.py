@@ -25,7 +25,7 @@ def scores(model: nn.Module, loss: ExampleLoss, pair: Pair) -> dict[str, float]:
     model.eval()
     losses, hits = [], []
     with torch.no_grad():
-        for x, y in zip(pair[0].split(BATCH), pair[1].split(BATCH), strict=True):
+        for x, y in zip(*(torch.split(t, BATCH) for t in pair), strict=True):
             outputs = model(x)
             losses.append(_checked(loss(outputs, y), y).double())
             if outputs.ndim == 2 and y.ndim == 1 and not y.is_floating_point():

@@ -7,7 +7,8 @@ import math
 import random
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def train(
     The same recipe gives bit-identical weights on one machine with one version of torch and
     one number of threads; on CUDA, as far as torch's deterministic algorithms go. Loss and
     accuracy of every part of the data are means over all its examples in eval mode, without
-    label smoothing. The caller's generators, flags and module are as before, also after an
+    label smoothing (at epoch 0, with BatchNorm's averages still as built). The caller's generators, flags and module are as before, also after an
     error. ``progress`` is called with the optimizer steps done and in all.
 
     With a folder for ``checkpoints``, the weights after every epoch are kept there and a
@@ -87,7 +88,13 @@ def train(
     (True, False)
     """
     folder = None if checkpoints is None else Path(checkpoints)
-    run = preserved((), lambda: _trained(recipe, progress, folder))
+    elsewhere = torch.get_default_device().type != "cpu"
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        with torch.device("cpu") if elsewhere else nullcontext():
+            run = preserved((), lambda: _trained(recipe, progress, folder))
+    finally:
+        torch.utils.deterministic.fill_uninitialized_memory = filled
     if run.diverged is not None:
         warnings.warn(
             f"Training diverged at {run.diverged}: the loss is not finite. "
@@ -102,15 +109,8 @@ def _trained(
     recipe: Recipe, progress: Callable[[int, int], None] | None, folder: Path | None
 ) -> Run:
     _set_flags(recipe)
-    with torch.device("cpu"):
-        bench = _bench(recipe)
-    data = replace(
-        recipe.data,
-        **{
-            k: (x.to(recipe.device), y.to(recipe.device))
-            for k, (x, y) in recipe.data.parts().items()
-        },
-    )
+    bench = _bench(recipe)
+    data = recipe.data.changed(lambda x, y: (x.to(recipe.device), y.to(recipe.device)))
     done = _start(bench, folder, lambda: _row(bench, data, 0))
     while done.diverged is None and len(done.history) <= recipe.epochs:
         epoch = len(done.history) - 1
@@ -134,6 +134,7 @@ def _set_flags(recipe: Recipe) -> None:
     for device in ("cpu", "cuda"):
         torch.set_autocast_enabled(device, False)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs a third of the time
     torch.backends.cudnn.benchmark = False
     x = recipe.data.train[0]
     torch.set_default_dtype(x.dtype if x.is_floating_point() else torch.float32)
@@ -227,7 +228,7 @@ def _epoch(
         value = loss(model(x[batch]), y[batch]).mean()
         if not math.isfinite(value.item()):
             return step
-        value.backward()
+        torch.autograd.backward(value)
         bench.optimizer.step()
         bench.scheduler.step()
         if progress is not None:

@@ -122,7 +122,7 @@ def _tensors(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
     else:
         inner = [v for v in entries.values() if _is_state(v)]
         chosen = inner[0] if len(inner) == 1 else None
-    if not _is_state(chosen):
+    if chosen is None or not _is_state(chosen):
         names = ", ".join(sorted(map(str, entries))[:8]) or type(content).__name__
         raise StorageError(
             f"{path.name} holds no single mapping of names to tensors"

@@ -1,24 +1,17 @@
-"""The parameters of a model as one flat vector, and the groups a vector falls into."""
+"""The trainable parameters of a model as coordinates of a flat vector."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from theodolite.errors import InvalidArgument, InvalidType, UnsupportedModel
-
-_NORMS = (
-    nn.modules.batchnorm._NormBase,
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.RMSNorm,
-    nn.LocalResponseNorm,
-)
-_SCALE_NAMES = ("weight_g", "original0")  # the per-filter length in both forms of weight norm
+from theodolite.errors import InvalidArgument, InvalidType
+from theodolite.parameters.filters import filters_of, kind_of, place
+from theodolite.parameters.refusals import check_apart, check_tensor, refuse_empty
 
 
 @dataclass(frozen=True)
@@ -69,6 +62,7 @@ class ParameterSpace:
         """Read the layout of `model`; raises when nothing is trainable or a tensor has no place."""
         entries: list[Entry] = []
         masks: list[Tensor | None] = []
+        tensors: dict[str, Tensor] = {}
         seen: dict[tuple[object, ...], int] = {}
         places: set[tuple[int, str]] = set()
         modules = dict(model.named_modules(remove_duplicate=False))
@@ -78,22 +72,24 @@ class ParameterSpace:
             if (id(owner), attribute) in places:
                 continue  # the same module reached by a second path
             places.add((id(owner), attribute))
-            _check_tensor(name, tensor)
+            check_tensor(name, tensor)
             if not tensor.requires_grad:
                 continue
             key = _storage_key(tensor)
             if key in seen:
                 first = entries[seen[key]]
-                entries[seen[key]] = _with_alias(first, name)
+                entries[seen[key]] = replace(first, aliases=(*first.aliases, name))
                 continue
             seen[key] = len(entries)
-            entries.append(_entry(name, tensor, owner, modules, offset))
+            entries.append(_entry(name, tensor, modules, offset))
+            tensors[name] = tensor
             mask = getattr(owner, f"{attribute[:-5]}_mask", None)
             is_masked = attribute.endswith("_orig") and isinstance(mask, Tensor)
             masks.append(mask if is_masked else None)
             offset += tensor.numel()
         if offset == 0:
-            _refuse_empty(model)
+            refuse_empty(model)
+        check_apart(tensors)
         return cls(tuple(entries), _master_dtype(entries), _pruned(entries, masks))
 
     @property
@@ -140,24 +136,29 @@ class ParameterSpace:
     def flatten(
         self, named: Mapping[str, Tensor], *, dtype: torch.dtype | None = None
     ) -> Float[Tensor, " params"]:
-        """The flat vector of tensors given by name (a state dict will do); inverse of `views`."""
-        missing = [e.name for e in self.entries if e.name not in named]
-        wrong = [
-            f"{e.name}: {tuple(named[e.name].shape)} where the model has {e.shape}"
+        """The flat vector of tensors given by name (a state dict will do); inverse of `views`.
+
+        A tied tensor may come under any of its names.
+        """
+        found = {
+            e.name: named[n] for e in self.entries for n in (*e.aliases, e.name) if n in named
+        }
+        wrong = [f"missing {e.name}" for e in self.entries if e.name not in found]
+        wrong += [
+            f"{e.name}: {tuple(found[e.name].shape)} where the model has {e.shape}"
             for e in self.entries
-            if e.name in named and tuple(named[e.name].shape) != e.shape
+            if e.name in found and tuple(found[e.name].shape) != e.shape
         ]
-        if missing or wrong:
-            listed = [f"missing {m}" for m in missing] + wrong
+        if wrong:
             raise InvalidArgument(
-                f"the tensors do not fit the model's parameters in {len(listed)} places: "
-                + "; ".join(listed[:5])
-                + ("; ..." if len(listed) > 5 else "."),
+                f"the tensors do not fit the model's parameters in {len(wrong)} places: "
+                + "; ".join(wrong[:5])
+                + ("; ..." if len(wrong) > 5 else "."),
                 fix="pass a state dict of the same architecture.",
                 code="E-P02",
             )
         dtype = dtype or self.dtype
-        return torch.cat([named[e.name].detach().reshape(-1).to(dtype) for e in self.entries])
+        return torch.cat([found[e.name].detach().reshape(-1).to(dtype) for e in self.entries])
 
     def check(self, theta: Shaped[Tensor, "..."], name: str = "theta") -> None:
         """Raise unless `theta` is a floating vector with one number a coordinate."""
@@ -188,39 +189,6 @@ def _storage_key(tensor: Tensor) -> tuple[object, ...]:
     return (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
 
 
-def _check_tensor(name: str, tensor: Tensor) -> None:
-    if isinstance(tensor, nn.parameter.UninitializedParameter):
-        raise UnsupportedModel(
-            f"parameter {name!r} is lazy: it has no shape yet.",
-            why="lazy modules get their shapes from the first input they see.",
-            fix="run one forward pass of the model on real input before measuring it.",
-            code="E-P06",
-        )
-    if tensor.device.type == "meta":
-        raise UnsupportedModel(
-            f"parameter {name!r} is on the meta device and has no values.",
-            fix="load the weights (for example with model.to_empty and load_state_dict) first.",
-            code="E-P07",
-        )
-    if tensor.requires_grad and tensor.is_complex():
-        raise UnsupportedModel(
-            f"parameter {name!r} is complex ({tensor.dtype}); coordinates must be real.",
-            fix="register torch.view_as_real(parameter) and rebuild the complex value in forward.",
-            code="E-P08",
-        )
-
-
-def _refuse_empty(model: nn.Module) -> None:
-    frozen = sum(p.numel() for p in model.parameters())
-    raise UnsupportedModel(
-        f"the model has no trainable parameter ({frozen} frozen).",
-        why="there is no direction to move in: every parameter has requires_grad=False, or "
-        "the weights are stored as integers.",
-        fix="call requires_grad_(True) on the parameters to study.",
-        code="E-P09",
-    )
-
-
 def _master_dtype(entries: list[Entry]) -> torch.dtype:
     """float64 if any tensor is float64, else float32: points are never kept in 16 bits."""
     wide = any(e.dtype == torch.float64 for e in entries)
@@ -237,64 +205,10 @@ def _pruned(entries: list[Entry], masks: list[Tensor | None]) -> Bool[Tensor, " 
     return torch.cat(pieces)
 
 
-def _with_alias(entry: Entry, name: str) -> Entry:
-    fields = {f: getattr(entry, f) for f in entry.__dataclass_fields__}
-    return Entry(**{**fields, "aliases": (*entry.aliases, name)})
-
-
-def _entry(
-    name: str, tensor: Tensor, owner: nn.Module, modules: dict[str, nn.Module], offset: int
-) -> Entry:
-    layer, _, attribute = name.rpartition(".")
-    if ".parametrizations." in f".{layer}.":
-        layer = f".{layer}".rpartition(".parametrizations")[0].lstrip(".")
-        owner = modules[layer]
-    kind = _kind(attribute, owner)
-    view, dims = _filters(kind, tuple(tensor.shape), owner)
-    return Entry(
-        name, tuple(tensor.shape), offset, tensor.numel(), tensor.dtype, kind, layer, view, dims
-    )
-
-
-def _kind(attribute: str, owner: nn.Module) -> str:
-    class_name = type(owner).__name__
-    scale = attribute in _SCALE_NAMES and not hasattr(owner, "original0")
-    if isinstance(owner, _NORMS) or "Norm" in class_name or "LayerScale" in class_name or scale:
-        return "norm"
-    if attribute.startswith("bias") or attribute.endswith("bias") or attribute == "bias_orig":
-        return "bias"
-    if isinstance(owner, nn.modules.conv._ConvTransposeNd):
-        return "conv_transpose"
-    if isinstance(owner, nn.modules.conv._ConvNd):
-        return "conv"
-    if isinstance(owner, nn.Linear | nn.Bilinear):
-        return "linear"
-    if class_name == "Conv1D" and hasattr(owner, "nf"):
-        return "linear_transposed"  # Hugging Face's GPT-2 layer: weight has shape (in, out)
-    if isinstance(owner, nn.Embedding | nn.EmbeddingBag):
-        return "embedding"
-    if isinstance(owner, nn.MultiheadAttention):
-        return "attention"
-    if isinstance(owner, nn.RNNBase | nn.RNNCellBase):
-        return "recurrent"
-    return "other"
-
-
-def _filters(
-    kind: str, shape: tuple[int, ...], owner: nn.Module
-) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """The shape in which filters are separate, and the dimensions one filter spans."""
-    if kind in ("norm", "bias"):
-        return shape, None
-    if kind == "conv_transpose" and len(shape) >= 3:
-        groups = int(getattr(owner, "groups", 1))
-        view = (groups, shape[0] // groups, *shape[1:])
-        return view, (1, *range(3, len(view)))
-    if kind == "linear_transposed" and len(shape) == 2:
-        return shape, (0,)
-    if kind == "other":
-        while len(shape) > 1 and shape[0] == 1:
-            shape = shape[1:]  # a class token (1, 1, D) is one filter, positions (1, N, D) are N
-    if len(shape) <= 1:
-        return shape, tuple(range(len(shape)))
-    return shape, tuple(range(1, len(shape)))
+def _entry(name: str, tensor: Tensor, modules: dict[str, nn.Module], offset: int) -> Entry:
+    holder = modules[name.rpartition(".")[0]]
+    layer, attribute, owner = place(name, modules)
+    shape = tuple(tensor.shape)
+    kind = kind_of(name, shape, attribute, owner, holder)
+    view, dims = filters_of(kind, shape, owner)
+    return Entry(name, shape, offset, tensor.numel(), tensor.dtype, kind, layer, view, dims)

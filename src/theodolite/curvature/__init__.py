@@ -1,0 +1,49 @@
+"""How an operator curves: extreme eigenpairs, spectral density, trace.
+
+Names are imported on first use, so that smoothing a stored density never loads torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from theodolite.curvature.eigenvalues import eigenpairs as eigenpairs
+    from theodolite.curvature.smoothing import negative_mass as negative_mass
+    from theodolite.curvature.smoothing import smooth as smooth
+    from theodolite.curvature.spectrum import assembled_density as assembled_density
+    from theodolite.curvature.spectrum import moment as moment
+    from theodolite.curvature.spectrum import probe_quadrature as probe_quadrature
+    from theodolite.curvature.spectrum import spectral_density as spectral_density
+    from theodolite.curvature.traces import trace as trace
+
+_HOMES = {
+    "assembled_density": "spectrum",
+    "eigenpairs": "eigenvalues",
+    "moment": "spectrum",
+    "negative_mass": "smoothing",
+    "probe_quadrature": "spectrum",
+    "smooth": "smoothing",
+    "spectral_density": "spectrum",
+    "trace": "traces",
+}
+
+__all__ = [
+    "assembled_density",
+    "eigenpairs",
+    "moment",
+    "negative_mass",
+    "probe_quadrature",
+    "smooth",
+    "spectral_density",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'theodolite.curvature' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"theodolite.curvature.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

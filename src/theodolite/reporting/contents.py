@@ -1,0 +1,167 @@
+"""What a survey tree holds, found by quantity, so that every writer reads it the same way."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import xarray as xr
+
+from theodolite.errors import InvalidArgument, InvalidData, InvalidType
+from theodolite.results import SCHEMA
+
+Reportable = xr.DataTree | xr.Dataset
+
+
+@dataclass(frozen=True)
+class Contents:
+    """One survey, sorted by quantity; parts that were not measured are empty or ``None``."""
+
+    label: str
+    attrs: Mapping[str, Any]
+    planes: tuple[xr.Dataset, ...] = ()
+    lines: tuple[xr.Dataset, ...] = ()
+    spectrum: xr.Dataset | None = None
+    eigenvalues: xr.Dataset | None = None
+    trace: xr.Dataset | None = None
+    certificate: xr.Dataset | None = None
+    training: xr.Dataset | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str, otherwise: Any = None) -> Any:
+        """A setting by name: from the survey, else from its first measurement."""
+        return self.attrs.get(name, self.facts.get(name, otherwise))
+
+
+def read_trees(
+    trees: Reportable | Sequence[Reportable] | Mapping[str, Reportable],
+) -> tuple[Contents, ...]:
+    """The contents of one or several surveys, each with a label of its own.
+
+    `trees` is a survey tree, a single result, a sequence of them, or a mapping from the label
+    each shall have. Raises ``InvalidType``, ``InvalidArgument`` (nothing to report) or
+    ``InvalidData`` (written by a newer version).
+    """
+    if isinstance(trees, xr.DataTree | xr.Dataset):
+        named: list[tuple[str | None, Any]] = [(None, trees)]
+    elif isinstance(trees, Mapping):
+        named = list(trees.items())
+    elif isinstance(trees, Sequence) and not isinstance(trees, str):
+        named = [(None, tree) for tree in trees]
+    else:
+        named = [(None, trees)]
+    if not named:
+        raise InvalidArgument(
+            "there is nothing to report: no survey was given.",
+            fix="pass the tree that survey() returned, or a list of such trees.",
+            code="E-H01",
+        )
+    found = [_contents(tree, label) for label, tree in named]
+    labels = _distinct([c.label for c in found], [str(c.attrs.get("target", "")) for c in found])
+    return tuple(
+        Contents(**{**c.__dict__, "label": label}) for c, label in zip(found, labels, strict=True)
+    )
+
+
+def json_attr(attrs: Mapping[str, Any], name: str, kind: type) -> Any:
+    """The attribute `name`, kept as JSON text, read back; an empty `kind` where it is missing."""
+    if name not in attrs:
+        return kind()
+    try:
+        value = json.loads(attrs[name]) if isinstance(attrs[name], str) else attrs[name]
+    except json.JSONDecodeError as cause:
+        raise InvalidData(
+            f"attribute {name!r} of the survey is not JSON text: {cause}.",
+            fix="run the survey again, or restore its results from a copy.",
+            code="E-H02",
+        ) from cause
+    if not isinstance(value, kind):
+        raise InvalidData(
+            f"attribute {name!r} of the survey must hold a {kind.__name__}; "
+            f"got {type(value).__name__}.",
+            code="E-H02",
+        )
+    return value
+
+
+def _contents(tree: Any, label: str | None) -> Contents:
+    results = _results(tree)
+    for name, result in results:
+        if int(result.attrs.get("schema", SCHEMA)) > SCHEMA:
+            raise InvalidData(
+                f"result {name!r} has schema {result.attrs['schema']}; "
+                f"this version reads up to {SCHEMA}.",
+                fix="upgrade theodolite, or write the report with the version that measured.",
+                code="E-H03",
+            )
+
+    def every(quantity: str) -> tuple[xr.Dataset, ...]:
+        return tuple(r for _, r in results if r.attrs.get("quantity") == quantity)
+
+    def first(quantity: str) -> xr.Dataset | None:
+        return next(iter(every(quantity)), None)
+
+    history = next((r for n, r in results if n == "training" and "epoch" in r.dims), None)
+    if not any(r.attrs.get("quantity") for _, r in results) and history is None:
+        raise InvalidArgument(
+            "there is nothing to report: the tree holds no result.",
+            fix="pass a tree whose children were made by survey(), plane(), spectral_density()...",
+            code="E-H01",
+        )
+    attrs = dict(tree.attrs) if isinstance(tree, xr.DataTree) else {}
+    facts = _facts([*every("plane"), *every("line"), *(r for _, r in results)])
+    name = label or str(attrs.get("model") or facts.get("model") or "model")
+    return Contents(
+        label=name,
+        attrs=attrs,
+        planes=every("plane"),
+        lines=every("line"),
+        spectrum=first("spectral_density"),
+        eigenvalues=first("eigenpairs"),
+        trace=first("trace"),
+        certificate=first("certificate"),
+        training=first("training") if history is None else history,
+        facts=facts,
+    )
+
+
+def _results(tree: Any) -> list[tuple[str, xr.Dataset]]:
+    if isinstance(tree, xr.Dataset):
+        return [(str(tree.attrs.get("quantity", "result")), tree)]
+    if not isinstance(tree, xr.DataTree):
+        raise InvalidType(
+            f"a report is made from survey trees or results; got {type(tree).__name__}.",
+            fix="pass the xarray.DataTree that survey() returned.",
+            code="E-H04",
+        )
+    children = [(str(k), v.to_dataset()) for k, v in tree.children.items()]
+    return sorted(children, key=lambda pair: _natural(pair[0]))
+
+
+def _facts(results: Sequence[xr.Dataset]) -> dict[str, Any]:
+    """The settings of all results, the first to name one wins."""
+    found: dict[str, Any] = {}
+    for result in results:
+        for name, value in result.attrs.items():
+            found.setdefault(str(name), value)
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that puts plane_2 before plane_10."""
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
+
+
+def _distinct(labels: list[str], targets: list[str]) -> list[str]:
+    """`labels`, told apart by their targets and then by their place where they repeat."""
+    if len(set(labels)) < len(labels) and len(set(targets)) == len(targets):
+        labels = [f"{a} ({b})" if b else a for a, b in zip(labels, targets, strict=True)]
+    seen: dict[str, int] = {}
+    out = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        out.append(f"{label} [{seen[label]}]" if labels.count(label) > 1 else label)
+    return out

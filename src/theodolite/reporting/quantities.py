@@ -1,0 +1,199 @@
+"""The few numbers a report computes itself from surfaces and spectra, each with its error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from theodolite.plots import line_from_plane, negative_share
+from theodolite.reporting.contents import Contents
+from theodolite.reporting.numbers import Number
+from theodolite.results import OK
+
+DISTANCES = (0.1, 0.25, 0.5, 1.0)
+ROUNDING = 1e-6
+"""Relative size of a second difference that single precision alone can make."""
+
+
+@dataclass(frozen=True)
+class Rise:
+    """How much the loss rises at ``distance``: the mean over ``directions``, and how many were
+    left out because the loss diverged or was not computed there."""
+
+    number: Number
+    distance: float
+    directions: int
+    left_out: int
+
+
+def mean_with_error(samples: Sequence[float] | np.ndarray, unit: str = "") -> Number:
+    """The mean and its standard error; no error from a single sample.
+
+    >>> mean_with_error([1.0, 3.0])
+    Number(value=2.0, error=1.0, exact=False, unit='')
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    error = float(values.std(ddof=1) / math.sqrt(values.size)) if values.size > 1 else None
+    return Number(float(values.mean()), error, unit=unit)
+
+
+def start_value(contents: Contents, variable: str = "loss") -> Number | None:
+    """`variable` at the surveyed point itself, with its standard error over examples."""
+    for plane in contents.planes:
+        middle = plane.sel(alpha=0.0, beta=0.0, method="nearest")
+        if variable in plane and _is_start(middle):
+            return _with_error(middle, variable)
+    for line in contents.lines:
+        middle = line.sel(alpha=0.0, method="nearest")
+        if variable in line and _is_start(middle):
+            return _with_error(middle, variable)
+    return None
+
+
+def all_lines(contents: Contents) -> list[xr.Dataset]:
+    """Every line through the start: the random lines and both axes of every plane."""
+    axes = [line_from_plane(p, axis=k) for p in contents.planes for k in (1, 2)]
+    return [line for line in [*axes, *contents.lines] if _covers_start(line)]
+
+
+def word_distance(contents: Contents) -> float | None:
+    """The smallest round distance that the grid resolves in every direction."""
+    lines = all_lines(contents)
+    if not lines:
+        return None
+    reach = min(min(-float(x["alpha"].min()), float(x["alpha"].max())) for x in lines)
+    step = max(float(np.diff(x["alpha"].values).max()) for x in lines)
+    return next((d for d in DISTANCES if step <= d * (1 + 1e-9) and d <= reach * (1 + 1e-9)), None)
+
+
+def rise(contents: Contents, distance: float, variable: str = "loss") -> Rise | None:
+    """The mean rise of the loss at plus and minus `distance` along each direction.
+
+    Values between grid points are interpolated linearly. The error is the standard error over
+    directions, which is what limits it: one direction says little about another.
+    """
+    found, left_out = [], 0
+    for line in all_lines(contents):
+        if variable not in line:
+            continue
+        ends = [_interpolated(line, variable, d) for d in (-distance, 0.0, distance)]
+        if np.isfinite(ends).all():
+            found.append((ends[0] + ends[2]) / 2 - ends[1])
+        else:
+            left_out += 1
+    if not found:
+        return None
+    return Rise(mean_with_error(found), distance, len(found), left_out)
+
+
+def bend_share(contents: Contents) -> Number | None:
+    """Percent of neighboring triples on the planes' grid lines that bend downward.
+
+    A convex function has none. A triple counts when its second difference is below minus 1e-6
+    of the loss, which rounding cannot make. The error is the standard error over the planes'
+    two directions.
+    """
+    shares = [s for p in contents.planes for s in _bends(p) if math.isfinite(s)]
+    return mean_with_error(100 * np.array(shares), "%") if shares else None
+
+
+def diverged(contents: Contents) -> tuple[int, int]:
+    """How many points of all planes diverged, and how many were tried."""
+    status = [p["status"].values for p in contents.planes if "status" in p]
+    return sum(int((s == 2).sum()) for s in status), sum(int((s != 0).sum()) for s in status)
+
+
+def negative_weight(contents: Contents) -> Number | None:
+    """Percent of the spectrum's weight below zero; the error is over probes."""
+    if contents.spectrum is None:
+        return None
+    return mean_with_error(100 * negative_share(contents.spectrum), "%")
+
+
+def largest_eigenvalue(contents: Contents) -> Number | None:
+    """The largest computed eigenvalue, with its residual as error."""
+    pairs = contents.eigenvalues
+    if pairs is None or pairs.sizes["eigenvalue"] == 0:
+        return None
+    top = int(np.argmax(pairs["eigenvalue"].values))
+    return Number(float(pairs["eigenvalue"][top]), float(pairs["residual"][top]))
+
+
+def trace_value(contents: Contents) -> Number | None:
+    """The trace with its standard error."""
+    if contents.trace is None:
+        return None
+    error = float(contents.trace["standard_error"])
+    exact = contents.trace.attrs.get("method") == "exact"
+    return Number(float(contents.trace["trace"]), None if exact else error, exact=exact)
+
+
+def difference(a: Number, b: Number) -> Number:
+    """``b - a``, errors added in quadrature; none where either has none.
+
+    >>> difference(Number(1.0, 3.0), Number(5.0, 4.0))
+    Number(value=4.0, error=5.0, exact=False, unit='')
+    """
+    if a.exact and b.exact:
+        return Number(b.value - a.value, exact=True, unit=a.unit)
+    errors = [0.0 if n.exact else n.error for n in (a, b)]
+    known = [e for e in errors if e is not None]
+    error = math.hypot(*known) if len(known) == 2 else None
+    return Number(b.value - a.value, error, unit=a.unit)
+
+
+def ratio(a: Number, b: Number) -> Number | None:
+    """``b / a`` with relative errors added in quadrature; ``None`` unless both are positive."""
+    if not (a.value > 0 and b.value > 0):
+        return None
+    value = b.value / a.value
+    if a.error is None or b.error is None:
+        return Number(value)
+    return Number(value, value * math.hypot(a.error / a.value, b.error / b.value))
+
+
+def _is_start(point: xr.Dataset) -> bool:
+    near = all(abs(float(point[c])) < 1e-9 for c in ("alpha", "beta") if c in point.coords)
+    return near and ("status" not in point or int(point["status"]) == OK)
+
+
+def _with_error(point: xr.Dataset, variable: str) -> Number:
+    name = f"{variable}_error"
+    return Number(float(point[variable]), float(point[name]) if name in point else None)
+
+
+def _covers_start(line: xr.Dataset) -> bool:
+    alpha = line["alpha"].values
+    start = abs(float(line.attrs.get("at", 0.0))) < 1e-9
+    return bool(start and alpha.size > 1 and alpha.min() <= 0 <= alpha.max())
+
+
+def _interpolated(line: xr.Dataset, variable: str, at: float) -> float:
+    values = line[variable].values.astype(np.float64)
+    if "status" in line:
+        values = np.where(line["status"].values == OK, values, np.nan)
+    return float(np.interp(at, line["alpha"].values, values, left=np.nan, right=np.nan))
+
+
+def _bends(plane: xr.Dataset) -> list[float]:
+    loss = plane["loss"].transpose("alpha", "beta").values.astype(np.float64)
+    if "status" in plane:
+        ok = plane["status"].transpose("alpha", "beta").values == OK
+        loss = np.where(ok, loss, np.nan)
+    shares = []
+    for axis, name in enumerate(("alpha", "beta")):
+        along = np.moveaxis(loss, axis, 0)
+        x = plane[name].values.reshape(-1, 1)
+        if x.size < 3:
+            continue
+        left, right = x[1:-1] - x[:-2], x[2:] - x[1:-1]
+        chord = (along[:-2] * right + along[2:] * left) / (left + right)
+        second = chord - along[1:-1]
+        known = np.isfinite(second)
+        bent = second[known] < -ROUNDING * np.abs(along[1:-1][known])
+        shares.append(float(bent.mean()) if known.any() else math.nan)
+    return shares

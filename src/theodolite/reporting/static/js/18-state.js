@@ -1,0 +1,31 @@
+// What the reader has chosen. Every view listens; nothing else is shared.
+const firstScale = page.scales[0]?.loss;
+const DEFAULTS = {
+  metric: "loss", split: "train", plane: 0, scale: firstScale?.default ?? "linear",
+  overlay: "none", low: 0, high: 1, alpha: 0, beta: 0, pinned: false,
+};
+const state = { ...DEFAULTS };
+const listeners = [];
+
+function listen(keys, react) {
+  listeners.push({ keys, react });
+}
+
+function change(next) {
+  const keys = Object.keys(next).filter((k) => state[k] !== next[k]);
+  if (!keys.length) return;
+  Object.assign(state, next);
+  for (const { keys: wanted, react } of listeners) {
+    if (keys.some((k) => wanted.includes(k))) react(keys);
+  }
+}
+
+const FIELD_KEYS = ["metric", "split", "plane", "scale", "low", "high"];
+const CURSOR_KEYS = ["alpha", "beta"];
+
+// The plane of a model now shown, null when it has none of that number.
+const shownPlane = (model) => planes[model][state.plane] ?? null;
+
+function cursorNode(plane) {
+  return [nearest(plane.alpha, state.alpha), nearest(plane.beta, state.beta)];
+}

@@ -1,0 +1,205 @@
+"""One summary of plain data that the page, the Markdown and the JSON are all written from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from theodolite.errors import InvalidData
+from theodolite.reporting import quantities as q
+from theodolite.reporting.comparison import words_between
+from theodolite.reporting.contents import Contents, json_attr
+from theodolite.reporting.numbers import Number
+from theodolite.reporting.sentences import Sentence
+from theodolite.reporting.trust import Fact, facts_about, shared_facts
+from theodolite.reporting.words import words_about
+
+SPREAD = {"trace": "trace", "largest_eigenvalue": "spectrum"}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One headline number; ``samples`` are the draws behind it where they were kept."""
+
+    name: str
+    label: str
+    number: Number
+    explain: str
+    samples: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a certificate."""
+
+    name: str
+    figure: float
+    bound: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A verdict and the checks behind it."""
+
+    verdict: str
+    reason: str
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was measured, what to do, how sure, and the command that tests it."""
+
+    measured: str
+    action: str
+    confidence: str
+    command: str
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """Everything the writers say about one survey."""
+
+    label: str
+    target: str
+    model: str
+    created: str
+    params: int | None
+    headline: tuple[Headline, ...]
+    certificate: Certificate | None
+    words: tuple[Sentence, ...]
+    facts: tuple[Fact, ...]
+    advice: tuple[Advice, ...]
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One report: its title, its models and what they say (against each other, if several)."""
+
+    title: str
+    created: str
+    models: tuple[ModelSummary, ...]
+    words: tuple[Sentence, ...]
+    facts: tuple[Fact, ...]
+
+
+def summarize(surveys: Sequence[Contents], *, title: str | None = None) -> Summary:
+    """The summary of one survey, or of several side by side."""
+    models = tuple(_model(c) for c in surveys)
+    targets = list(dict.fromkeys(m.target for m in models if m.target))
+    named = title or " and ".join(targets) or " and ".join(m.label for m in models)
+    words = models[0].words if len(models) == 1 else words_between(surveys)
+    created = max((m.created for m in models), default="")
+    return Summary(named, created, models, words, shared_facts(surveys))
+
+
+def _model(contents: Contents) -> ModelSummary:
+    params = contents.note("params")
+    return ModelSummary(
+        label=contents.label,
+        target=str(contents.attrs.get("target", "")),
+        model=str(contents.note("model", "")),
+        created=str(contents.attrs.get("created", "")),
+        params=None if params is None else int(params),
+        headline=_headline(contents),
+        certificate=_certificate(contents),
+        words=words_about(contents),
+        facts=facts_about(contents),
+        advice=_advice(contents),
+        provenance=json_attr(contents.attrs, "provenance", dict),
+    )
+
+
+def _headline(contents: Contents) -> tuple[Headline, ...]:
+    rows = json_attr(contents.attrs, "headline", list)
+    if not rows:
+        return _computed_headline(contents)
+    found = []
+    for row in rows:
+        if not isinstance(row, Mapping) or not {"name", "label", "value"} <= row.keys():
+            raise InvalidData(
+                f"a headline number needs name, label and value; got {row!r}.",
+                where="attribute 'headline' of the survey",
+                code="E-H02",
+            )
+        number = Number(
+            math.nan if row["value"] is None else float(row["value"]),
+            None if row.get("error") is None else float(row["error"]),
+            bool(row.get("exact", False)),
+            str(row.get("unit") or ""),
+        )
+        name = str(row["name"])
+        explain = str(row.get("explain") or "")
+        found.append(Headline(name, str(row["label"]), number, explain, _samples(contents, name)))
+    return tuple(found)
+
+
+def _computed_headline(contents: Contents) -> tuple[Headline, ...]:
+    """The numbers a report can compute itself when no survey wrote a headline."""
+    candidates = (
+        ("loss", "Loss", q.start_value(contents), "mean over examples at the surveyed point"),
+        (
+            "test_loss",
+            "Loss, test",
+            q.start_value(contents, "test_loss"),
+            "mean over test examples at the surveyed point",
+        ),
+        (
+            "largest_eigenvalue",
+            "Largest curvature",
+            q.largest_eigenvalue(contents),
+            "largest computed eigenvalue; the error is its residual",
+        ),
+        ("trace", "Trace", q.trace_value(contents), "sum of all eigenvalues"),
+        (
+            "negative_weight",
+            "Spectrum below zero",
+            q.negative_weight(contents),
+            "share of the spectral weight on negative eigenvalues",
+        ),
+    )
+    return tuple(
+        Headline(name, label, number, explain, _samples(contents, name))
+        for name, label, number, explain in candidates
+        if number is not None
+    )
+
+
+def _samples(contents: Contents, name: str) -> tuple[float, ...]:
+    """The draws behind a headline number: probes of the trace, probes of the spectrum."""
+    if name == "trace" and contents.trace is not None and "sample" in contents.trace:
+        return tuple(float(v) for v in contents.trace["sample"].values)
+    if name in ("largest_eigenvalue", "largest_curvature") and contents.spectrum is not None:
+        return tuple(float(v) for v in contents.spectrum["node"].max("step").values)
+    if name == "negative_weight" and contents.spectrum is not None:
+        return tuple(float(v) for v in 100 * q.negative_share(contents.spectrum))
+    return ()
+
+
+def _certificate(contents: Contents) -> Certificate | None:
+    found = contents.certificate
+    if found is None:
+        return None
+    checks = tuple(
+        Check(
+            str(found["check"].values[k]),
+            float(found["figure"][k]),
+            float(found["bound"][k]),
+            bool(found["passed"][k]),
+        )
+        for k in range(found.sizes["check"])
+    )
+    verdict = str(found.attrs.get("verdict", "uncertified"))
+    return Certificate(verdict, str(found.attrs.get("reason", "")), checks)
+
+
+def _advice(contents: Contents) -> tuple[Advice, ...]:
+    rows = json_attr(contents.attrs, "advice", list)
+    keys = ("measured", "action", "confidence", "command")
+    return tuple(
+        Advice(*(str(row.get(key, "")) for key in keys)) for row in rows if isinstance(row, Mapping)
+    )

@@ -1,0 +1,133 @@
+"""What one survey says, in three to six computed sentences, the most telling first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from theodolite.reporting import quantities as q
+from theodolite.reporting.contents import Contents
+from theodolite.reporting.numbers import Number
+from theodolite.reporting.sentences import Cited, Sentence, percent_of, unit_of
+
+MOST = 6
+
+
+def words_about(contents: Contents) -> tuple[Sentence, ...]:
+    """At most six sentences; a survey that is not certified says so first."""
+    found = [
+        uncertified(contents),
+        _rise(contents),
+        _curvature(contents),
+        _gap(contents),
+        _trace(contents),
+        _bends(contents),
+        _diverged(contents),
+    ]
+    return tuple(s for s in found if s is not None)[:MOST]
+
+
+def uncertified(contents: Contents, name: str = "This survey") -> Sentence | None:
+    """The warning that comes before everything else when derivatives were not certified."""
+    if contents.certificate is None:
+        return None
+    verdict = str(contents.certificate.attrs.get("verdict", ""))
+    if verdict == "certified":
+        return None
+    reason = str(contents.certificate.attrs.get("reason", "")) or "no reason was recorded"
+    return (f"{name} is not certified ({verdict}): {reason}. Its curvature may be wrong.",)
+
+
+def directions(count: int) -> str:
+    """``1 direction`` or ``7 directions``."""
+    return f"{count} direction{'' if count == 1 else 's'}"
+
+
+def left_out(counts: Sequence[int]) -> str:
+    """A clause about directions whose loss is not finite, empty when there is none."""
+    total = sum(counts)
+    return f" ({total} more left the finite range)" if total else ""
+
+
+def _rise(contents: Contents) -> Sentence | None:
+    distance = q.word_distance(contents)
+    found = None if distance is None else q.rise(contents, distance)
+    start = q.start_value(contents)
+    if found is None or start is None:
+        return None
+    unit = unit_of(str(contents.note("normalize", "none")))
+    return (
+        f"Within {percent_of(found.distance)} {unit} the loss rises by ",
+        Cited("rise", found.number),
+        " from ",
+        Cited("start_loss", start),
+        f", on average over {directions(found.directions)}{left_out([found.left_out])}.",
+    )
+
+
+def _curvature(contents: Contents) -> Sentence | None:
+    top, share = q.largest_eigenvalue(contents), q.negative_weight(contents)
+    if share is None:
+        return None if top is None else ("The largest curvature is ", Cited("largest", top), ".")
+    size = int(contents.spectrum.attrs.get("size", 0)) if contents.spectrum is not None else 0
+    count = Number(
+        share.value / 100 * size, None if share.error is None else share.error / 100 * size
+    )
+    head: Sentence = (
+        ("The largest curvature is ", Cited("largest", top), "; ") if top is not None else ()
+    )
+    tail: Sentence = (
+        (", or ", Cited("negative_count", count), f" of {size:,} directions.") if size else (".",)
+    )
+    return (*head, Cited("negative_weight", share), " of the spectrum lies below zero", *tail)
+
+
+def _gap(contents: Contents) -> Sentence | None:
+    train, test = q.start_value(contents), q.start_value(contents, "test_loss")
+    if train is None or test is None:
+        return None
+    return (
+        "On test data the loss is ",
+        Cited("test_loss", test),
+        "; its difference from the training loss is ",
+        Cited("gap", q.difference(train, test)),
+        ".",
+    )
+
+
+def _trace(contents: Contents) -> Sentence | None:
+    trace = q.trace_value(contents)
+    size = int(contents.trace.attrs.get("size", 0)) if contents.trace is not None else 0
+    if trace is None:
+        return None
+    if not size:
+        return ("The curvatures sum to ", Cited("trace", trace), ".")
+    mean = Number(trace.value / size, None if trace.error is None else trace.error / size)
+    return (
+        "The curvatures sum to ",
+        Cited("trace", trace),
+        ", a mean of ",
+        Cited("mean_curvature", mean),
+        f" over {size:,} directions.",
+    )
+
+
+def _bends(contents: Contents) -> Sentence | None:
+    share = q.bend_share(contents)
+    if share is None:
+        return None
+    return (
+        "Along the lines of the planes' grids, ",
+        Cited("bend_share", share),
+        " of neighboring triples bend downward; on a convex surface none would.",
+    )
+
+
+def _diverged(contents: Contents) -> Sentence | None:
+    bad, tried = q.diverged(contents)
+    if not bad:
+        return None
+    return (
+        "The loss diverged at ",
+        Cited("diverged", Number(bad, exact=True)),
+        f" of {tried:,} points of the planes.",
+    )

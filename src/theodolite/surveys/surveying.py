@@ -1,0 +1,249 @@
+"""A survey from its settings to its tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from theodolite.errors import InvalidArgument
+from theodolite.objective import Objective
+from theodolite.results import SCHEMA
+from theodolite.surveys import integrity
+from theodolite.surveys.configuration import Configuration
+from theodolite.surveys.durable import write_text
+from theodolite.surveys.execution import Outcome, Progress, Watch, execute
+from theodolite.surveys.folder import Run, opened_run, run_path
+from theodolite.surveys.identity import identity
+from theodolite.surveys.measures import MEASURES, background
+from theodolite.surveys.plan import Measure, Plan, chosen, resolved_settings
+from theodolite.surveys.provenance import sha256
+from theodolite.surveys.reading import tree_of
+from theodolite.surveys.store import write_facts
+from theodolite.surveys.target import Target, adjusted, as_target
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What a survey left: its tree, what was computed, and the folder (None for memory)."""
+
+    tree: xr.DataTree
+    outcome: Outcome
+    path: Path | None
+
+
+def configured(
+    *,
+    measures: Iterable[str] | None = None,
+    preset: str = "quick",
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    table: Mapping[str, Measure] = MEASURES,
+    **rest: Any,
+) -> Configuration:
+    """A configuration with every setting resolved; raises `InvalidArgument` for unknown names."""
+    names = chosen(measures, table)
+    changes = settings or {}
+    strangers = [k for k in changes if k not in table]
+    if strangers:
+        chosen(strangers, table)
+    resolved = {n: resolved_settings(table[n], preset, changes.get(n)) for n in names}
+    return Configuration(names, resolved, preset, **rest)
+
+
+def planned(
+    target: Target,
+    configuration: Configuration,
+    table: Mapping[str, Measure] = MEASURES,
+) -> Plan:
+    """Every group the configuration asks for on this target; computes nothing."""
+    c = configuration
+    groups = list(background(target))
+    for name in c.measures:
+        groups += table[name].groups(target, c.settings[name], c.seed)
+    return Plan(tuple(groups))
+
+
+def identified(target: Target, configuration: Configuration) -> dict[str, Any]:
+    """What the numbers of this survey depend on, hashes included."""
+    path = configuration.checkpoint
+    digest = sha256(Path(path)) if path else None
+    return identity(configuration, target.facts(), digest)
+
+
+def root_facts(target: Target, configuration: Configuration) -> dict[str, Any]:
+    """The attributes at the root of the tree."""
+    facts = target.objective.facts()
+    return {
+        "schema": SCHEMA,
+        "target": configuration.target or target.title,
+        "model": target.title,
+        "params": facts["params"],
+        "examples": facts["examples"],
+        "test_examples": target.test.examples if target.test is not None else 0,
+        "seed": configuration.seed,
+        "preset": configuration.preset,
+    }
+
+
+def conduct(
+    target: Target,
+    configuration: Configuration,
+    out: Path | None = None,
+    *,
+    fresh: bool = False,
+    repair: bool = False,
+    retry_failed: bool = False,
+    time_budget: float | int | None = None,
+    watch: Watch | None = None,
+    command: Sequence[str] | None = None,
+    table: Mapping[str, Measure] = MEASURES,
+) -> Finished:
+    """Make the survey that `configuration` describes, or as much of it as the time allows.
+
+    `target` is already at the checkpoint and on the sample of examples the configuration names.
+    """
+    plan = planned(target, configuration, table)
+    place = opened_run(
+        out,
+        configuration,
+        identified(target, configuration),
+        fresh=fresh,
+        command=command,
+        threads=torch.get_num_threads(),
+    )
+    with place as run:
+        write_facts(run.store, "", root_facts(target, configuration))
+        for group in plan.groups:
+            integrity.check(run.store, group, repair=repair)
+        outcome = execute(
+            plan,
+            target,
+            run.store,
+            run.journal,
+            time_budget=time_budget,
+            retry_failed=retry_failed,
+            watch=watch,
+        )
+        return Finished(concluded(run), outcome, run.path)
+
+
+def concluded(run: Run) -> xr.DataTree:
+    """The tree, and for a folder its ``summary.json``."""
+    tree = tree_of(run.store, json.dumps(dict(run.provenance)))
+    if run.path is not None:
+        write_text(run.path / "summary.json", json.dumps(summary(tree), indent=1))
+    return tree
+
+
+def summary(tree: xr.DataTree) -> dict[str, Any]:
+    """The headline numbers and the certificate as plain data; the report adds its sentences."""
+    certificate: dict[str, Any] = {}
+    if "certificate" in tree.children:
+        attrs = tree["certificate"].attrs
+        certificate = {k: attrs[k] for k in ("verdict", "reason") if k in attrs}
+    return {
+        "schema": 1,
+        "target": tree.attrs.get("target"),
+        "model": tree.attrs.get("model"),
+        "headline": json.loads(tree.attrs["headline"]),
+        "certificate": certificate,
+        "words": [],
+    }
+
+
+def survey(
+    target: Target | Objective,
+    *,
+    measures: Iterable[str] | None = None,
+    preset: str = "quick",
+    seed: int = 0,
+    limit: int | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    out: str | Path | None = None,
+    fresh: bool = False,
+    time_budget: float | int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.DataTree:
+    """Measure the landscape around a target's weights and return everything as one tree.
+
+    Parameters
+    ----------
+    target
+        A `Target`, or an `Objective` on its own.
+    measures
+        Names of measures (``theodolite list measures``); all of them by default.
+    preset
+        "quick", "standard" or "thorough": how much of each measure. ``settings`` changes single
+        settings by measure and name, as in ``{"planes": {"steps": [31, 31]}}``.
+    seed
+        Decides every random direction and probe, by name; not the order of the work.
+    limit
+        Survey a fixed seeded sample of so many training and so many test examples.
+    out
+        A run folder. Every unit of work is saved there as it is done; the same call continues
+        where an earlier one stopped and computes nothing twice. Without it, all stays in memory.
+    fresh
+        Remove what an earlier run left in `out` first.
+    time_budget
+        Begin no unit of work after so many seconds; what is missing is NaN with status 0.
+    progress
+        Called with the units done and in all.
+
+    Returns
+    -------
+    DataTree
+        A child for each result: ``plane_0`` ..., ``line_0`` ..., ``spectrum``, ``eigenvalues``,
+        ``trace``, ``certificate``, ``start`` and, if the target has one, ``training``. JSON text
+        in ``attrs["headline"]`` lists the few main numbers with their errors.
+
+    Raises
+    ------
+    RunMismatch
+        `out` holds a run with another configuration, checkpoint or data.
+    StorageError
+        `out` cannot be written, is being written by another process, or is damaged.
+    InvalidArgument
+        A measure, preset or setting that does not exist, or a value it cannot have.
+
+    Notes
+    -----
+    The cost is printed by ``theodolite survey --dry-run``. A unit of work that raises is marked
+    failed, with the reason in its group's ``attrs["failures"]``, and does not stop the rest.
+
+    Examples
+    --------
+    >>> import theodolite as td
+    >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
+    >>> objective = td.Objective(torch.nn.Linear(1, 1, bias=False), torch.nn.MSELoss(), (x, y))
+    >>> tree = td.survey(objective, measures=["trace"])
+    >>> round(float(tree["trace"]["trace"]), 4)  # d2/dw2 of the mean of (w x - y)^2 is 2 (1 + 4) / 2
+    5.0
+    """
+    if seed < 0:
+        raise InvalidArgument(f"seed must be at least 0; got {seed}.", code="E-S14")
+    chosen_target = adjusted(as_target(target), limit=limit)
+    configuration = configured(
+        measures=measures, preset=preset, settings=settings, seed=seed, limit=limit
+    )
+    total = planned(chosen_target, configuration).units
+    done: dict[str, int] = {}
+
+    def watch(p: Progress) -> None:
+        done[p.group] = p.done
+        if progress is not None:
+            progress(sum(done.values()), total)
+
+    place = None if out is None else run_path(out)
+    return conduct(
+        chosen_target,
+        configuration,
+        place,
+        fresh=fresh,
+        time_budget=time_budget,
+        watch=watch,
+    ).tree

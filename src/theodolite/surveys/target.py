@@ -1,0 +1,157 @@
+"""What a survey is made of: the objective, and what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from theodolite.errors import InvalidArgument, InvalidType, UnsupportedModel
+from theodolite.objective import Objective
+from theodolite.seeds import torch_generator
+from theodolite.training import Recipe, load_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What a factory returns: a training objective and what else the survey may use.
+
+    ``test`` is the same model and loss on held-out data; it is evaluated at the same points.
+    ``checkpoints`` are files of weights along a training, ``recipe`` how to train such a model
+    anew, ``training`` the history of its training, shown in the report. ``name`` is what the
+    report is called; by default the class of the model.
+
+    Raises `InvalidType` where a part is of another kind, `InvalidArgument` where ``test`` has
+    other parameters than ``objective``.
+    """
+
+    objective: Objective
+    test: Objective | None = None
+    checkpoints: tuple[str | Path, ...] = ()
+    recipe: Recipe | Callable[..., Any] | None = None
+    example_inputs: Any = None
+    name: str | None = None
+    training: xr.Dataset | None = None
+
+    def __post_init__(self) -> None:
+        for part in ("objective", "test"):
+            value = getattr(self, part)
+            if not isinstance(value, Objective) and not (part == "test" and value is None):
+                raise InvalidType(
+                    f"{part} must be a theodolite.Objective; got {type(value).__name__}.",
+                    fix=f"wrap it: {part}=td.Objective(model, loss, data).",
+                    code="E-S10",
+                )
+        if self.test is not None and layout(self.test) != layout(self.objective):
+            raise InvalidArgument(
+                "test must have the same parameters as objective; their names or shapes differ.",
+                fix="build both from the same model.",
+                code="E-S11",
+            )
+        object.__setattr__(self, "checkpoints", tuple(self.checkpoints))
+
+    @property
+    def title(self) -> str:
+        """The name given, or the model's class."""
+        return self.name or type(self.objective.model).__name__
+
+    def facts(self) -> dict[str, Any]:
+        """What identifies the numbers a survey of this target gives."""
+        facts = self.objective.facts()
+        return {
+            "dtype": facts["dtype"],
+            "device": str(facts["device"]).partition(":")[0],
+            "objective": self.objective.fingerprint,
+            "test": None if self.test is None else self.test.fingerprint,
+        }
+
+
+def layout(objective: Objective) -> list[tuple[str, tuple[int, ...]]]:
+    return [(e.name, e.shape) for e in objective.space.entries]
+
+
+def as_target(value: Any) -> Target:
+    """A target, or an objective on its own as one."""
+    if isinstance(value, Target):
+        return value
+    if isinstance(value, Objective):
+        return Target(value)
+    raise InvalidType(
+        f"target must be a td.Target or a td.Objective; got {type(value).__name__}.",
+        fix="return td.Target(td.Objective(model, loss, data)).",
+        code="E-S10",
+    )
+
+
+def adjusted(
+    target: Target, *, checkpoint: str | Path | None = None, limit: int | None = None
+) -> Target:
+    """The target at other weights and on fewer examples.
+
+    ``checkpoint`` is read without running anything in it and put into the target's own model.
+    ``limit`` keeps one seeded sample of the training examples and one of the test examples, the
+    same for every measure. Raises `InvalidArgument` for a limit below 1, and what `load_weights`
+    raises.
+    """
+    if limit is not None and limit < 1:
+        raise InvalidArgument(f"limit must be at least 1; got {limit}.", code="E-S12")
+    if checkpoint is not None:
+        load_weights(target.objective.model, checkpoint)
+        if target.test is not None and target.test.model is not target.objective.model:
+            load_weights(target.test.model, checkpoint)
+    again = checkpoint is not None
+    objective = rebuilt(target.objective, limit, again)
+    test = None if target.test is None else rebuilt(target.test, limit, again)
+    return Target(
+        objective,
+        test,
+        target.checkpoints,
+        target.recipe,
+        target.example_inputs,
+        target.name,
+        target.training,
+    )
+
+
+def rebuilt(objective: Objective, limit: int | None, again: bool) -> Objective:
+    """The objective on a sample of its data, with its model read again where it has changed."""
+    if limit is not None and limit < objective.examples:
+        return objective.rebuilt(sample(objective, limit))
+    return objective.rebuilt() if again else objective
+
+
+def sample(objective: Objective, limit: int) -> list[Any]:
+    """A fixed random sample of examples without replacement, in batches, in the data's order."""
+    order = torch.randperm(
+        objective.examples, generator=torch_generator(0, "limit", objective.examples)
+    )
+    wanted = order[:limit].sort().values
+    batches, at = [], 0
+    for batch in objective.batches():
+        inside = wanted[(wanted >= at) & (wanted < at + batch.examples)] - at
+        at += batch.examples
+        if len(inside):
+            batches.append(chosen(batch.raw, inside, batch.examples))
+    return batches
+
+
+def chosen(raw: Any, rows: Tensor, examples: int) -> Any:
+    """Some examples of a batch; what does not go by example is kept."""
+
+    def pick(leaf: Any) -> Any:
+        by_example = isinstance(leaf, Tensor) and leaf.dim() > 0 and len(leaf) == examples
+        return leaf[rows.to(leaf.device)] if by_example else leaf
+
+    if not any(isinstance(t, Tensor) for t in pytree.tree_leaves(raw)):
+        raise UnsupportedModel(
+            "limit needs batches of tensors; these hold none.",
+            fix="pass limit=N to td.Objective instead.",
+            code="E-S13",
+        )
+    return pytree.tree_map(pick, raw)

@@ -1,3 +1,0 @@
-from tests.reporting import fixtures
-def test_x():
-    assert fixtures.EXAMPLES
