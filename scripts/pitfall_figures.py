@@ -18,11 +18,11 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "pitfalls.md"
 FIGURES: dict[str, Callable[[], str]] = {
     "scale": measured.scale,
     "width": measured.width,
-    "batchnorm": measured.batchnorm,
+    "batch-norm": measured.batchnorm,
     "precision": measured.precision,
     "reduction": measured.reduction,
     "one-plane": measured.one_plane,
-    "trace": measured.trace,
+    "planes-average": measured.trace,
     "subsample": measured.subsample,
     "loss-level": measured.loss_level,
     "kinks": measured.kinks,

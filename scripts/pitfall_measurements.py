@@ -6,6 +6,7 @@ python scripts/pitfall_figures.py [--only NAME]
 from __future__ import annotations
 
 import copy
+import math
 import platform
 import statistics
 from collections.abc import Iterable
@@ -71,10 +72,12 @@ def largest_eigenvalue(objective: td.Objective) -> float:
     return float(td.eigenpairs(td.hessian(objective), count=1).eigenvalue.values[0])
 
 
-def around(values: Iterable[float], digits: int = 2) -> str:
-    """Mean and standard deviation over the trials."""
+def around(values: Iterable[float]) -> str:
+    """Mean and standard deviation over the trials, to two digits of the deviation."""
     listed = list(values)
-    return f"{statistics.mean(listed):.{digits}g} ± {statistics.stdev(listed):.1g}"
+    mean, deviation = statistics.mean(listed), statistics.stdev(listed)
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
 def scale() -> str:
@@ -240,7 +243,7 @@ def kinks() -> str:
         for seed in TRIALS:
             objective = objective_of(*classifier(seed, activation=activation))
             found.append(taylor_slope(objective, seed))
-        slopes[activation] = around(found, 3)
+        slopes[activation] = around(found)
     return (
         "Slope of the second-order expansion's error against the step, between 0.03 and 0.3 of "
         f"every filter (3 for a smooth function): tanh {slopes['tanh']}, ReLU {slopes['relu']} "

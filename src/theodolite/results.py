@@ -63,7 +63,7 @@ def dataset(
 
 def storable(value: Any) -> Any:
     """`value` as netCDF and Zarr can hold it; what they cannot hold becomes JSON text."""
-    if isinstance(value, bool | None) or isinstance(value, Mapping):
+    if isinstance(value, bool | type(None) | Mapping):
         return json.dumps(value)
     if isinstance(value, int | float | str | np.integer | np.floating):
         return value.item() if isinstance(value, np.generic) else value

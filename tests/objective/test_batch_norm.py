@@ -1,4 +1,4 @@
-"""BatchNorm policies against training mode on the whole data as one batch (the theorem behind pooling)."""
+"""BatchNorm policies against training mode on the whole data as one batch."""
 
 from __future__ import annotations
 

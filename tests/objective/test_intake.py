@@ -191,7 +191,7 @@ def test_a_non_finite_parameter_is_named():
     model = _net()
     with torch.no_grad():
         model[2].bias[1] = float("nan")
-    with pytest.raises(NotFinite, match="'2.bias'"):
+    with pytest.raises(NotFinite, match=r"'2\.bias'"):
         Objective(model, nn.CrossEntropyLoss(), (X, Y))
 
 

@@ -24,7 +24,6 @@ from theodolite.surveys.store import open_store, statuses
 from .toys import row, toy_plan, whole
 
 
-
 def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 

@@ -34,7 +34,10 @@ def test_a_second_writer_is_refused_by_name_and_the_first_goes_on(tmp_path):
     # kills: a lock that is only a file, or only advice
     with locked(tmp_path):
         assert lock_holder(tmp_path)["pid"] == os.getpid()
-        with pytest.raises(StorageError, match=rf"process {os.getpid()} on .*E-K04"), locked(tmp_path):
+        with (
+            pytest.raises(StorageError, match=rf"process {os.getpid()} on .*E-K04"),
+            locked(tmp_path),
+        ):
             pass
         assert (tmp_path / "lock").exists()
     assert lock_holder(tmp_path) == {}
@@ -52,8 +55,12 @@ def test_the_lock_of_a_live_process_holds_even_without_the_kernel(tmp_path, slee
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, sleeper):
     # kills: a stale lock that refuses for ever; a number given to another process since
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
-                           capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for stale in (
         facts(int(ended.stdout)),
         facts(sleeper.pid, started="1"),
@@ -96,8 +103,12 @@ def test_two_processes_at_once_one_wins(tmp_path):
         "    print('refused')\n"
     )
     workers = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], text=True,
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         for _ in range(4)
     ]
     for worker in workers:

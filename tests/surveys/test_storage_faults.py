@@ -186,8 +186,19 @@ def test_leftovers_of_a_killed_writer_are_swept_away(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["a\0b", "runs/" + "x" * 300, "runs/CON", "runs/nul.txt", "runs/x.", "runs/x ", "", ".", "..",
-     "/", "runs/\x1b[31m"],
+    [
+        "a\0b",
+        "runs/" + "x" * 300,
+        "runs/CON",
+        "runs/nul.txt",
+        "runs/x.",
+        "runs/x ",
+        "",
+        ".",
+        "..",
+        "/",
+        "runs/\x1b[31m",
+    ],
 )
 def test_names_no_run_can_have_are_refused(name):
     with pytest.raises(InvalidArgument, match=r"cannot be a run folder.*E-S30"):

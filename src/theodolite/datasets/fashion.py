@@ -32,7 +32,7 @@ def fashion_mnist(
     *,
     seed: int = 0,
     limit: int | None = None,
-    label_noise: float = 0.0,
+    label_noise: float | int = 0.0,
     flatten: bool = False,
 ) -> Split:
     """5,000 real photographs of clothes: inputs ``(example, 1, 28, 28)``, float32 in [0, 1].

@@ -11,7 +11,11 @@ SHARES = (0.6, 0.2, 0.2)
 
 
 def digits(
-    seed: int = 0, *, limit: int | None = None, label_noise: float = 0.0, flatten: bool = False
+    seed: int = 0,
+    *,
+    limit: int | None = None,
+    label_noise: float | int = 0.0,
+    flatten: bool = False,
 ) -> Split:
     """1,797 real handwritten digits: inputs ``(example, 1, 8, 8)``, float32 in [0, 1].
 

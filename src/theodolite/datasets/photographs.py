@@ -20,7 +20,7 @@ def cifar10(
     download: bool = False,
     seed: int = 0,
     limit: int | None = None,
-    label_noise: float = 0.0,
+    label_noise: float | int = 0.0,
     flatten: bool = False,
 ) -> Split:
     """60,000 color photographs: inputs ``(example, 3, 32, 32)``, float32 in [0, 1].

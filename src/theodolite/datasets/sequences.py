@@ -38,7 +38,7 @@ def mnist1d(
     seed: int = 42,
     shuffle_positions: bool = False,
     limit: int | None = None,
-    label_noise: float = 0.0,
+    label_noise: float | int = 0.0,
     flatten: bool = False,
 ) -> Split:
     """Ten classes of noisy curves: inputs ``(example, 1, 40)``, float32, mean 0 and deviation 1.

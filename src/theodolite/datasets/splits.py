@@ -88,7 +88,7 @@ def _check_labels(y: Tensor, classes: int, where: str) -> None:
 
 
 def adapt(
-    split: Split, *, limit: int | None, label_noise: float, flatten: bool, seed: int
+    split: Split, *, limit: int | None, label_noise: float | int, flatten: bool, seed: int
 ) -> Split:
     """`split` with the options every data set takes; each choice is recorded in its facts.
 
@@ -128,7 +128,7 @@ def _balanced(split: Split, limit: int, seed: int) -> Pair:
     return x[kept], y[kept]
 
 
-def _with_wrong_labels(y: Tensor, classes: int, share: float, seed: int) -> Tensor:
+def _with_wrong_labels(y: Tensor, classes: int, share: float | int, seed: int) -> Tensor:
     if not 0 <= share <= 1:
         raise InvalidArgument(f"label_noise must lie in [0, 1]; got {share}.", code="E-T04")
     if classes < 2:

@@ -78,9 +78,10 @@ def normalized(
     --------
     >>> model = torch.nn.Linear(2, 2)
     >>> space = ParameterSpace.from_model(model)
+    >>> direction = torch.tensor([0.0, 2.0, 1.0, 1.0, 1.0, 1.0])
     >>> theta = torch.tensor([3.0, 4.0, 0.0, 0.0, 7.0, 7.0])
-    >>> normalized(torch.ones(6), theta, space).round(decimals=3).tolist()
-    [3.536, 3.536, 0.0, 0.0, 0.0, 0.0]
+    >>> normalized(direction, theta, space).tolist()
+    [0.0, 5.0, 0.0, 0.0, 0.0, 0.0]
     """
     _check_name(normalize)
     space.check(direction, "direction")
@@ -152,7 +153,8 @@ def _matched(entry: Entry, d: Array, t: Array, *, whole: bool) -> Array:
         return np.zeros_like(d)
     dims = None if whole else entry.reduce_dims
     d_norm, t_norm = (np.sqrt((x**2).sum(axis=dims, keepdims=True)) for x in (d, t))
-    return d * np.divide(t_norm, d_norm, out=np.zeros_like(d_norm), where=d_norm > 0)
+    scaled: Array = d * np.divide(t_norm, d_norm, out=np.zeros_like(d_norm), where=d_norm > 0)
+    return scaled
 
 
 def _refuse_zero(normalize: str | None, space: ParameterSpace) -> None:

@@ -80,5 +80,5 @@ def _gaussian(space: ParameterSpace, seed: int, index: int) -> Tensor:
     pieces = []
     for e in space.entries:
         stream = torch_generator(seed, "direction", index, min((e.name, *e.aliases)))
-        pieces.append(torch.randn(e.size, generator=stream, dtype=torch.float32))
+        pieces.append(torch.randn(e.size, generator=stream, dtype=torch.float32, device="cpu"))
     return torch.cat(pieces).to(space.dtype)

@@ -162,9 +162,7 @@ def _attributes(module: nn.Module) -> dict[str, Any]:
 
 def _mappings(module: nn.Module) -> dict[str, dict[Any, Any]]:
     """The contents of a module's own registries: parameters, buffers, children, hooks."""
-    return {
-        k: dict(v) for k, v in module.__dict__.items() if k[0] == "_" and isinstance(v, dict)
-    }
+    return {k: dict(v) for k, v in module.__dict__.items() if k[0] == "_" and isinstance(v, dict)}
 
 
 def _restore_module(

@@ -103,6 +103,7 @@ def run(
         "threshold": finding.threshold,
         "negative_control": finding.negative_control,
         "expected": finding.expected,
+        "effect": finding.effect,
         "preset": preset,
         "seed": seed,
         "settings": dataclasses.asdict(settings),
@@ -168,6 +169,7 @@ def table(measured: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
         verdict, facts = verdict_of(result), result.attrs
         plain = verdict.as_dict()
         row = {k: facts[k] for k in ("name", "claim", "outcome", "expected", "preset", "seed")}
+        row["effect_label"] = facts["effect"]
         row |= {"as_expected": verdict.outcome == facts["expected"]}
         row |= {k: plain[k] for k in ("effect", "interval", "level", "seeds", "explanation")}
         for part in ("negative_control", "positive_control", "corrected"):

@@ -1,4 +1,4 @@
-"""Claim: networks that differ only by a rescaling of layers get the same filter-normalized slice."""
+"""Claim: networks that differ only in the scale of layers get one filter-normalized slice."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def measure(settings: Settings, seed: int) -> xr.Dataset:
     twins = [network] + [rescaled(network, c) for c in settings.scales]
     objectives = [cross_entropy(twin, data) for twin in twins]
     curves = [[_slice(o, n, settings, seed) for n in NORMALIZATIONS] for o in objectives]
-    curvature = [float(eigenpairs(hessian(o), count=1, seed=seed).eigenvalue[0]) for o in objectives]
+    curvature = [
+        float(eigenpairs(hessian(o), count=1, seed=seed).eigenvalue[0]) for o in objectives
+    ]
     changes = [_change(network, twin, data[0]) for twin in twins]
     dims = ("c", "normalization", "alpha")
     return results.dataset(
@@ -93,7 +95,8 @@ def rescaled(network: nn.Module, c: float) -> nn.Module:
 
 def _slice(objective: Objective, normalize: str, settings: Settings, seed: int) -> np.ndarray:
     direction = random_directions(objective, count=1, normalize=normalize, seed=seed)[0]
-    return line(objective, direction, steps=settings.steps).loss.values
+    loss: np.ndarray = line(objective, direction, steps=settings.steps).loss.values
+    return loss
 
 
 def _change(network: nn.Module, twin: nn.Module, inputs: Tensor) -> float:
@@ -109,7 +112,8 @@ def curve_change(measured: xr.Dataset) -> xr.DataArray:
     """
     original = measured.loss.isel(c=0)
     moved = np.abs(measured.loss.isel(c=slice(1, None)) - original).max("alpha")
-    return np.maximum(moved / np.abs(original).max("alpha"), SMALLEST)
+    changed: xr.DataArray = np.maximum(moved / np.abs(original).max("alpha"), SMALLEST)
+    return changed
 
 
 def judge(measured: xr.Dataset) -> Verdict:
@@ -161,8 +165,7 @@ FINDING = Finding(
     ),
     reference=(
         "Li, Xu, Taylor, Studer, Goldstein (2018), Visualizing the Loss Landscape of Neural Nets, "
-        "NeurIPS, arXiv:1712.09913; the rescaling is that of Dinh, Pascanu, Bengio, Bengio (2017), "
-        "ICML, arXiv:1703.04933"
+        "NeurIPS; the rescaling is that of Dinh, Pascanu, Bengio, Bengio (2017)"
     ),
     protocol=(
         "ReLU perceptrons trained on the digits, in float64. Layer 1 (weights and biases) is "
@@ -188,6 +191,7 @@ FINDING = Finding(
         "eigenvalue is not invariant at all, and a random slice seldom meets it: the mean "
         "curvature along random directions is the trace over the number of parameters."
     ),
+    effect="largest change of a slice over its peak",
     settings={
         "quick": Settings(),
         "standard": Settings(seeds=10, examples=500, steps=51),

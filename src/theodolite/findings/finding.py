@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import xarray as xr
@@ -23,9 +23,9 @@ class Finding:
     ``measure(settings, seed)`` is one repetition: a pure function of its arguments that returns
     a result without a verdict. The repetitions are joined along ``seed``, and ``judge`` sees
     nothing but the joined samples. ``settings`` holds one frozen dataclass a preset, with the
-    number of repetitions in ``seeds``. ``estimates`` reads what else the samples say, by label,
-    for the page. ``expected`` is the outcome that ``reference`` and the counterexamples lead one
-    to expect; it plays no part in the judgment.
+    number of repetitions in ``seeds``. ``effect`` says in words what the number in the verdict
+    is, and ``estimates`` reads what else the samples say, by label. ``expected`` is the outcome
+    that ``reference`` and counterexamples lead one to expect; it plays no part in the judgment.
 
     Raises `InvalidArgument` for missing presets or a field left empty.
     """
@@ -37,6 +37,7 @@ class Finding:
     threshold: str
     negative_control: str
     limits: str
+    effect: str
     settings: Mapping[str, Any]
     measure: Callable[[Any, int], xr.Dataset]
     judge: Callable[[xr.Dataset], Verdict]
@@ -44,7 +45,7 @@ class Finding:
     expected: str = REPRODUCED
     positive_control: str = ""
     corrected: str = ""
-    notes: Mapping[str, str] = field(default_factory=dict)
+    corrected_effect: str = ""
 
     def __post_init__(self) -> None:
         if set(self.settings) != set(PRESETS):
@@ -55,7 +56,7 @@ class Finding:
                 code="E-F01",
             )
         words = ("name", "claim", "reference", "protocol", "threshold", "negative_control")
-        empty = [w for w in (*words, "limits") if not getattr(self, w).strip()]
+        empty = [w for w in (*words, "limits", "effect") if not getattr(self, w).strip()]
         if empty or self.expected not in OUTCOMES:
             raise InvalidArgument(
                 f"a finding must state its {', '.join(empty) or 'expected outcome'}.",

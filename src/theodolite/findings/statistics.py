@@ -182,8 +182,7 @@ def needed_seeds(deviation: float, difference: float) -> int:
     """
     if not (deviation >= 0 and difference != 0):
         raise InvalidArgument(
-            "deviation must be at least 0 and difference not 0; "
-            f"got {deviation} and {difference}.",
+            f"deviation must be at least 0 and difference not 0; got {deviation} and {difference}.",
             code="E-F16",
         )
     return math.ceil((2.3 * deviation / difference) ** 2 + 2)
@@ -212,4 +211,6 @@ def _finite(values: Any, name: str) -> np.ndarray:
 
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
-        raise InvalidArgument(f"level must lie strictly between 0 and 1; got {level}.", code="E-F17")
+        raise InvalidArgument(
+            f"level must lie strictly between 0 and 1; got {level}.", code="E-F17"
+        )

@@ -2,7 +2,7 @@ r"""How likely it is that a Krylov method has overlooked an eigenvalue.
 
 A Krylov space contains one vector of each eigenspace, so the second copy of a repeated
 eigenvalue is invisible to it, and two close ones can look like one for a while. The remedy is a
-second Lanczos run from a random vector `u` orthogonal to everything found. After `s` steps with
+second Lanczos run from a random vector `u`, in the space orthogonal to the vectors found. After `s` steps with
 Ritz values :math:`\mu_i` and remainders :math:`\beta_i`, the monic polynomial
 :math:`p(t) = \prod_i (t - \mu_i)` has :math:`\|p(A) u\| = \prod_i \beta_i`. If an eigenvalue
 :math:`\lambda` was overlooked, the component `c` of `u` along its vector obeys
@@ -37,10 +37,15 @@ def miss_bound(
     """
     ritz = np.linalg.eigvalsh(section)
     low, high = limits
-    if ritz.min() <= low or ritz.max() >= high:
+    if ritz.min() < low or ritz.max() > high:
         return 1.0
+    if np.isneginf(log_remainders):
+        return 0.0
     bound = 0.0
     for edge in limits:
+        distance = np.abs(edge - ritz).min()
+        if distance == 0:
+            return 1.0
         if np.isfinite(edge):
             log_component = log_remainders - float(np.log(np.abs(edge - ritz)).sum())
             log_chance = log_component + np.log(0.8) + 0.5 * np.log(dimension)

@@ -13,7 +13,16 @@ from theodolite import seeds
 from theodolite.linalg import krylov as states
 from theodolite.linalg.completeness import miss_bound
 from theodolite.linalg.krylov import Krylov
+from theodolite.linalg.lanczos import BREAKDOWN
 from theodolite.linalg.selection import preference, thresholds
+
+ROUNDINGS = 100.0
+"""No tolerance is taken as smaller than this many roundings."""
+
+OVERLAP = 0.1
+
+SEARCH = 30
+"""Products after which a search that has not become certain is given up."""
 
 Progress = Callable[[int, int], None] | None
 
@@ -37,12 +46,15 @@ class Ritz:
 
     values: Float64[np.ndarray, " k"]
     vectors: Float64[np.ndarray, "rows k"]
-    residuals: Float64[np.ndarray, " count"]
+    residuals: Float64[np.ndarray, " k"]
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """A second run from a random row: where it begins, its remainders, what was known then."""
+    """A second Lanczos run, from a random row orthogonal to the wanted vectors.
+
+    Where it begins, the sum of the logarithms of its remainders, and the values wanted then.
+    """
 
     first: int
     log_remainders: float
@@ -69,17 +81,17 @@ def outcome(krylov: Krylov, goal: Goal) -> Outcome:
     search: Search | None = None
     while True:
         ritz = _ritz(krylov, goal)
-        settled = ritz.residuals <= _slack(krylov, ritz, goal)
+        settled = ritz.residuals[: goal.count] <= _slack(krylov, ritz, goal)
         found = len(settled) == goal.count and bool(settled.all())
         if goal.progress is not None:
             goal.progress(int(settled.sum()), goal.count)
         search = _still_valid(search, krylov, ritz, goal)
         bound = _bound(krylov, search, ritz, goal)
-        searched = bound <= goal.miss_probability or (search is not None and krylov.full)
+        searched = bound <= goal.miss_probability or _given_up(search, krylov)
         if (found and searched) or krylov.products >= goal.max_products or _stuck(krylov, goal):
             return Outcome(krylov, ritz, settled, found, bound)
-        if found and search is not None:
-            krylov = states.turned(krylov, np.eye(krylov.pending)[-1])
+        if search is not None and not searched:
+            krylov = states.turned(krylov, _remainder(krylov))
         elif found:
             krylov, search = _begun(krylov, ritz, goal)
         else:
@@ -95,18 +107,16 @@ def _generator(krylov: Krylov, goal: Goal) -> torch.Generator:
 
 
 def _ritz(krylov: Krylov, goal: Goal) -> Ritz:
-    """All Ritz pairs; the residual norms are those of the wanted ones."""
     values, vectors = np.linalg.eigh(states.section(krylov))
     order = preference(values, goal.which)
     vectors = vectors[:, order]
-    tails = states.outside(krylov, vectors[:, : goal.count])
-    return Ritz(values[order], vectors, np.linalg.norm(tails, axis=0))
+    return Ritz(values[order], vectors, np.linalg.norm(states.outside(krylov, vectors), axis=0))
 
 
 def _slack(krylov: Krylov, ritz: Ritz, goal: Goal) -> float:
-    """The residual allowed, at least one rounding of the largest Ritz value."""
-    rounding = float(torch.finfo(krylov.rows.dtype).eps)
-    return max(goal.tolerance, rounding) * float(np.abs(ritz.values).max())
+    """The residual allowed: `tolerance`, or what rounding can reach, of the largest value."""
+    least = ROUNDINGS * float(torch.finfo(krylov.rows.dtype).eps)
+    return max(goal.tolerance, least) * float(np.abs(ritz.values).max())
 
 
 def _still_valid(search: Search | None, krylov: Krylov, ritz: Ritz, goal: Goal) -> Search | None:
@@ -137,40 +147,51 @@ def _bound(krylov: Krylov, search: Search | None, ritz: Ritz, goal: Goal) -> flo
     return miss_bound(run, search.log_remainders, dimension, (low - slack, high + slack))
 
 
-def _begun(krylov: Krylov, ritz: Ritz, goal: Goal) -> tuple[Krylov, Search | None]:
-    """Make room, and put a random row first among the pending."""
-    capacity, size = len(krylov.rows), krylov.operator.size
-    if krylov.known == size:
-        return krylov, None  # all directions are known: multiplying the pending ones is enough
-    if capacity < size and 2 * (capacity - krylov.known) < capacity - goal.count:
-        krylov = _restarted(krylov, ritz, goal, share=4)
+def _begun(krylov: Krylov, ritz: Ritz, goal: Goal) -> tuple[Krylov, Search]:
+    """Keep the wanted vectors alone, and put a random row first among the pending.
+
+    Other Ritz vectors would hide part of what is sought: it need not be orthogonal to them.
+    """
+    low, high = thresholds(ritz.values[: goal.count], goal.which)
+    distance = np.minimum(ritz.values - low, high - ritz.values)
+    kept = ritz.residuals <= OVERLAP * distance
+    kept |= ritz.residuals <= _slack(krylov, ritz, goal)
+    krylov = states.restarted(krylov, ritz.vectors[:, kept].copy())
     krylov = states.with_random_row(krylov, _generator(krylov, goal))
     return krylov, Search(krylov.multiplied, 0.0, _sorted(ritz.values[: goal.count], goal))
 
 
+def _remainder(krylov: Krylov) -> Float64[np.ndarray, " pending"]:
+    """What the last product has along the pending rows: where a Lanczos run goes next."""
+    k = krylov.multiplied
+    return np.asarray(krylov.coefficients[k : krylov.known, k - 1])
+
+
 def _lengthened(search: Search, krylov: Krylov) -> Search:
-    left = krylov.last_norm
-    grown = search.log_remainders + (float(np.log(left)) if left > 0 else -np.inf)
+    left = float(np.linalg.norm(_remainder(krylov)))
+    rounding = BREAKDOWN * float(torch.finfo(krylov.rows.dtype).eps) * krylov.scale
+    grown = search.log_remainders + float(np.log(left)) if left > rounding else -np.inf
     return replace(search, log_remainders=grown)
 
 
+def _given_up(search: Search | None, krylov: Krylov) -> bool:
+    return search is not None and (krylov.full or krylov.multiplied - search.first >= SEARCH)
+
+
 def _aimed(krylov: Krylov, ritz: Ritz, settled: Bool[np.ndarray, " count"], goal: Goal) -> Krylov:
-    """The next product goes where the residuals of the unsettled pairs are largest."""
-    if krylov.pending == 0:
-        if krylov.full:
-            krylov = _restarted(krylov, ritz, goal, share=2)
-        return states.with_random_row(krylov, _generator(krylov, goal))
+    """The next product goes where the residuals of the unsettled pairs are largest.
+
+    A full basis is cut first to the wanted Ritz vectors and the next best in half the room left.
+    """
     wanted = ritz.vectors[:, : goal.count]
     tails = states.outside(krylov, wanted[:, ~settled] if not settled.all() else wanted)
-    krylov = states.turned(krylov, np.linalg.svd(tails)[0][:, 0])
-    return _restarted(krylov, ritz, goal, share=2) if krylov.full else krylov
-
-
-def _restarted(krylov: Krylov, ritz: Ritz, goal: Goal, *, share: int) -> Krylov:
-    """Keep the wanted Ritz vectors and, in a `share`-th of the room left, the next best."""
-    room = len(krylov.rows) - goal.count - krylov.pending
-    keep = min(krylov.multiplied, goal.count + room // share)
-    return states.restarted(krylov, ritz.vectors[:, :keep].copy())
+    if krylov.full:
+        room = len(krylov.rows) - goal.count - krylov.pending
+        keep = min(krylov.multiplied, goal.count + room // 2)
+        krylov = states.restarted(krylov, ritz.vectors[:, :keep].copy())
+    if not tails.any():  # an invariant subspace with too few pairs in it
+        return states.with_random_row(krylov, _generator(krylov, goal))
+    return states.turned(krylov, np.linalg.svd(tails)[0][:, 0])
 
 
 def _stuck(krylov: Krylov, goal: Goal) -> bool:

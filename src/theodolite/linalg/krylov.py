@@ -21,7 +21,7 @@ from torch import Tensor
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.lanczos import BREAKDOWN
 from theodolite.linalg.operator import Operator
-from theodolite.linalg.orthogonal import orthogonalize, random_direction
+from theodolite.linalg.orthogonal import orthogonalize
 from theodolite.linalg.products import inner, norm, product, working_dtype
 
 COLUMNS = 1 << 16
@@ -32,9 +32,8 @@ COLUMNS = 1 << 16
 class Krylov:
     """Rows, what the operator did to them, and counts. The buffers are reused by later states.
 
-    ``scale`` is the largest norm of a product, a lower bound of the operator's norm;
-    ``asymmetry`` the largest difference found between <u, A v> and <v, A u>; ``last_norm`` what
-    the last product added outside all rows (zero when it added no row).
+    ``scale`` is the largest norm of a product, a lower bound of the operator's norm, and
+    ``asymmetry`` the largest difference found between <u, A v> and <v, A u>.
     """
 
     operator: Operator
@@ -45,7 +44,6 @@ class Krylov:
     products: int = 0
     scale: float = 0.0
     asymmetry: float = 0.0
-    last_norm: float = 0.0
 
     @property
     def pending(self) -> int:
@@ -71,25 +69,35 @@ def empty(operator: Operator, capacity: int) -> Krylov:
 
 def with_rows(krylov: Krylov, vectors: Float[Tensor, "k size"]) -> Krylov:
     """Add `vectors` to the pending rows, leaving out what the rows before already span."""
-    limit = torch.finfo(krylov.rows.dtype).eps ** 0.5
-    known = krylov.known
     for vector in vectors.to(krylov.rows):
-        if (length := norm(vector)) == 0:
-            continue
-        rest, _ = orthogonalize(krylov.rows[:known], vector / length)
-        if (left := norm(rest)) > limit:
-            krylov.rows[known] = orthogonalize(krylov.rows[:known], rest / left)[0]
-            known += 1
-    return replace(krylov, known=known)
+        krylov, _ = _with_remainder(krylov, vector)
+    return krylov
 
 
 def with_random_row(krylov: Krylov, generator: torch.Generator) -> Krylov:
-    """Add a random unit vector orthogonal to all rows, first among the pending."""
-    known = krylov.known
-    krylov.rows[known] = random_direction(krylov.rows[:known], generator)
-    krylov.coefficients[known, :known] = 0.0
-    added = replace(krylov, known=known + 1)
-    return turned(added, np.eye(added.pending)[-1])
+    """Make the first pending row a random one, uniform among those the multiplied ones leave.
+
+    Drawn on the CPU, so that every device starts from the same numbers.
+    """
+    drawn = torch.randn(krylov.operator.size, generator=generator, dtype=torch.float64)
+    before = krylov.multiplied
+    krylov, inside = _with_remainder(krylov, drawn.to(krylov.rows.dtype).to(krylov.rows.device))
+    return turned(krylov, inside[before : krylov.known])
+
+
+def _with_remainder(
+    krylov: Krylov, vector: Float[Tensor, " size"]
+) -> tuple[Krylov, Float64[np.ndarray, " rows"]]:
+    """Add what `vector` has outside all rows, if anything, and give its coefficients."""
+    known, length = krylov.known, norm(vector)
+    rest, inside = orthogonalize(krylov.rows[:known], vector)
+    left = norm(rest)
+    if left <= length * float(torch.finfo(vector.dtype).eps) ** 0.5 or known == len(krylov.rows):
+        return krylov, inside.numpy()
+    clean, _ = orthogonalize(krylov.rows[:known], rest / left)
+    krylov.rows[known] = clean / norm(clean)
+    krylov.coefficients[known] = 0.0
+    return replace(krylov, known=known + 1), np.append(inside.numpy(), left)
 
 
 def expanded(krylov: Krylov) -> Krylov:
@@ -104,7 +112,7 @@ def expanded(krylov: Krylov) -> Krylov:
     gap = np.abs(coefficients[:j, j] - coefficients[j, :j]).max(initial=0.0)
     left = norm(rest)
     grows = left > BREAKDOWN * torch.finfo(row.dtype).eps * scale and known < len(krylov.rows)
-    if grows:
+    if grows:  # otherwise what is left is rounding
         krylov.rows[known] = rest / left
         coefficients[known, : j + 1] = 0.0
         coefficients[known, j] = left
@@ -115,7 +123,6 @@ def expanded(krylov: Krylov) -> Krylov:
         products=krylov.products + 1,
         scale=scale,
         asymmetry=max(krylov.asymmetry, float(gap)),
-        last_norm=left if grows else 0.0,
     )
     _require_symmetry(state)
     return state
@@ -141,15 +148,16 @@ def turned(krylov: Krylov, direction: Float64[np.ndarray, " pending"]) -> Krylov
     One Householder reflection, in place; nothing happens with a single pending row.
     """
     k, known = krylov.multiplied, krylov.known
+    if known - k < 2:
+        return krylov
     mirror = direction / np.linalg.norm(direction)
     mirror[0] += 1.0 if mirror[0] >= 0 else -1.0
     mirror /= np.linalg.norm(mirror)
-    if known - k > 1:
-        pending = krylov.rows[k:known]
-        axis = torch.from_numpy(mirror).to(pending)
-        pending.addr_(axis, axis @ pending, alpha=-2)
-        block = krylov.coefficients[k:known, :k]
-        block -= 2 * np.outer(mirror, mirror @ block)
+    pending = krylov.rows[k:known]
+    axis = torch.from_numpy(mirror).to(pending)
+    pending.addr_(axis, axis @ pending, alpha=-2)
+    block = krylov.coefficients[k:known, :k]
+    block -= 2 * np.outer(mirror, mirror @ block)
     return krylov
 
 

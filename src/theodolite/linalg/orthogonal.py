@@ -6,8 +6,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theodolite.linalg.products import norm
-
 
 def orthogonalize(
     rows: Float[Tensor, "rows size"], vector: Float[Tensor, " size"]
@@ -32,18 +30,3 @@ def orthogonalize(
         vector = torch.addmv(vector, rows.T, inside, alpha=-1)
         coefficients += inside.to("cpu", torch.float64)
     return vector, coefficients
-
-
-def random_direction(
-    rows: Float[Tensor, "rows size"], generator: torch.Generator
-) -> Float[Tensor, " size"]:
-    """A unit vector, uniform among those orthogonal to `rows`; there must be one.
-
-    Drawn on the CPU, so that every device starts from the same numbers.
-    """
-    drawn = torch.randn(rows.shape[1], generator=generator, dtype=torch.float64)
-    vector = drawn.to(rows.dtype).to(rows.device)
-    for _ in range(2):  # a remainder that is small beside its vector is cleaned once more
-        vector, _ = orthogonalize(rows, vector)
-        vector = vector / norm(vector)
-    return vector

@@ -15,7 +15,11 @@ from theodolite.linalg.operator import Operator
 from theodolite.linalg.selection import Which, require_which
 
 ROUNDING = 4.0
-"""Residuals are reported no smaller than this many roundings of the largest product."""
+"""Residuals are reported no smaller than this many roundings of the largest product, times the
+root of the number of products."""
+
+BASIS, NUMBERS = 200, 1 << 24
+"""By default up to so many vectors are held, as long as they are no more than so many numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +71,19 @@ def ritz_pairs(
     tolerance
         Residual allowed, relative to the largest Ritz value in size. The error of an eigenvalue
         is at most the residual, and about its square over the gap to the next eigenvalue; that
-        of a vector is about the residual over the gap. Below one rounding it counts as that.
+        of a vector is about the residual over the gap. Below 100 roundings it counts as that.
     start
         Rows to begin with, e.g. the vectors at a nearby point: one product each, then
         Rayleigh-Ritz, then the directions in which their residuals are largest.
     basis
-        Vectors held, by default ``2 * max(count, k) + 30``. Fewer means more products.
+        Vectors held, by default ``2 * max(count, k) + 30``, and up to 200 where they are at most
+        16 million numbers. Fewer means more products.
     max_products
         By default ``500 + 50 * count``.
     miss_probability
         The search for overlooked eigenvalues goes on until they are less likely than this, or
-        until the basis is full (the bound reached is in the result). 1 leaves the search out:
-        then copies of repeated eigenvalues are not found.
+        for 30 products (the bound reached is in the result). 1 leaves the search out: then copies
+        of repeated eigenvalues are not found, and two close ones can pass for one.
     progress
         Called as ``progress(pairs converged, count)``.
 
@@ -108,7 +113,7 @@ def ritz_pairs(
     [5.0, 5.0]
     """
     rows = 1 if start is None else len(start)
-    held = 2 * max(count, rows) + 30 if basis is None else basis
+    held = _default_basis(operator.size, max(count, rows)) if basis is None else basis
     products = 500 + 50 * count if max_products is None else max_products
     require_which(which)
     _require_counts(operator.size, count, rows, held, products)
@@ -136,10 +141,11 @@ def ritz_pairs(
 def _pairs(reached: Outcome) -> RitzPairs:
     """The wanted pairs in descending order; residuals no smaller than rounding."""
     krylov, ritz = reached.krylov, reached.ritz
-    down = ritz.values[: len(ritz.residuals)].argsort(kind="stable")[::-1]
+    down = ritz.values[: len(reached.settled)].argsort(kind="stable")[::-1]
     rows = krylov.rows[: krylov.multiplied]
     combination = torch.from_numpy(ritz.vectors[:, down].T.copy()).to(rows)
-    floor = ROUNDING * torch.finfo(rows.dtype).eps * krylov.scale + krylov.asymmetry
+    rounding = ROUNDING * float(torch.finfo(rows.dtype).eps) * krylov.scale
+    floor = rounding * krylov.products**0.5 + krylov.asymmetry
     return RitzPairs(
         values=torch.from_numpy(ritz.values[down].copy()),
         vectors=combination @ rows,
@@ -149,6 +155,10 @@ def _pairs(reached: Outcome) -> RitzPairs:
         miss_probability=reached.miss_probability,
         asymmetry=krylov.asymmetry / krylov.scale if krylov.scale else 0.0,
     )
+
+
+def _default_basis(size: int, pairs: int) -> int:
+    return max(2 * pairs + 30, min(size, BASIS, NUMBERS // size))
 
 
 def _require_counts(size: int, count: int, rows: int, basis: int, products: int) -> None:

@@ -33,7 +33,7 @@ class SelfAttention(nn.Module):
 class TransformerBlock(nn.Module):
     """Attention and a perceptron of four times the width, each normalized first, then added."""
 
-    def __init__(self, width: int, heads: int, *, causal: bool, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, *, causal: bool, dropout: float | int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads, causal=causal)
@@ -115,7 +115,7 @@ def transformer(
     heads: int = 4,
     depth: int = 2,
     causal: bool = False,
-    dropout: float = 0.0,
+    dropout: float | int = 0.0,
 ) -> SequenceClassifier:
     """A pre-norm transformer that classifies ``length`` values cut into tokens of ``patch``.
 
@@ -147,7 +147,7 @@ def language_model(
     width: int = 32,
     heads: int = 4,
     depth: int = 2,
-    dropout: float = 0.0,
+    dropout: float | int = 0.0,
 ) -> LanguageModel:
     """A causal pre-norm transformer over tokens, its embedding tied to its output layer.
 
@@ -168,7 +168,7 @@ def language_model(
 
 
 def _blocks(
-    width: int, heads: int, depth: int, *, causal: bool, dropout: float
+    width: int, heads: int, depth: int, *, causal: bool, dropout: float | int
 ) -> list[TransformerBlock]:
     require_positive(width=width, heads=heads, depth=depth)
     if width % heads:

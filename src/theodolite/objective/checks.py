@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from theodolite.errors import InvalidArgument, InvalidData, NotDeterministic, NotFinite
+from theodolite.errors import (
+    InvalidArgument,
+    InvalidData,
+    NotDeterministic,
+    NotFinite,
+    UnsupportedModel,
+)
 from theodolite.objective.batches import Batch, tensors_of
 from theodolite.objective.evaluation import Pass
 from theodolite.objective.rules import Sample
@@ -58,6 +64,19 @@ def check_settings(
             raise InvalidArgument(f"{name} must be at least 1; got {value!r}.", code="E-O54")
 
 
+def refuse_recomputed(batch_norm: str, what: str) -> None:
+    """Raise where a derivative would have to see through recomputed statistics."""
+    if batch_norm == "recompute":
+        raise UnsupportedModel(
+            f"the {what} is defined here for frozen BatchNorm statistics; this objective has "
+            'batch_norm="recompute".',
+            why="recomputed statistics depend on theta, and a derivative that ignores that "
+            "would not be the derivative of value().",
+            fix='build the objective with batch_norm="frozen" for derivatives.',
+            code="E-O50",
+        )
+
+
 def check_start(objective: Objective) -> Pass:
     """Two passes at the model's own parameters: right shapes, finite, and equal to one another.
 
@@ -93,7 +112,7 @@ def _named(objective: Objective, batch: Batch, sample: Callable[[Batch], Sample]
             f"the model or the loss failed: {type(error).__name__}: {text}",
             where=f"batch {batch.index + 1} of {objective.data.batches}, tensors of shape {shapes}",
             why=_likely(text, objective.model),
-            fix="call loss(model(inputs), targets) on one batch by hand; what works there works here.",
+            fix="call loss(model(inputs), targets) on one batch by hand until it works.",
             code="E-O42",
         ) from error
 

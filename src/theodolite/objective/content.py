@@ -7,11 +7,14 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from theodolite.objective.batches import plain
+
+Words = npt.NDArray[np.uint64]
 
 
 class ContentHash:
@@ -47,14 +50,14 @@ class ContentHash:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _bytes(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
     flat = tensor.detach().cpu().contiguous()
     if flat.numel() == 0:
         return np.zeros(0, np.uint8)
     return flat.reshape(-1).view(torch.uint8).numpy()
 
 
-def _rows(tensor: Tensor, name: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _rows(tensor: Tensor, name: str) -> Words:
     """One 64-bit number for each row: a random linear form of its bytes, modulo 2^64."""
     seed = hashlib.blake2b(
         f"{name}|{tuple(tensor.shape[1:])}|{tensor.dtype}".encode(), digest_size=8
@@ -64,10 +67,11 @@ def _rows(tensor: Tensor, name: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
     pad = -data.shape[1] % 8
     words = np.pad(data, ((0, 0), (0, pad))).view(np.uint64)
     factors = _mix(np.arange(words.shape[1], dtype=np.uint64) + start) | np.uint64(1)
-    return (_mix(words) * factors).sum(axis=1, dtype=np.uint64) + start
+    forms: Words = (_mix(words) * factors).sum(axis=1, dtype=np.uint64) + start
+    return forms
 
 
-def _mix(x: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _mix(x: Words) -> Words:
     """The finalizer of SplitMix64: every input bit reaches every output bit."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -49,13 +49,19 @@ class Forward:
 
     def named(self, theta: Tensor) -> dict[str, Tensor]:
         """All tensors the model runs with at `theta`, by the names ``functional_call`` wants."""
+        self.reset_buffers()
+        return self._state(theta) | self.working
+
+    def fresh(self, theta: Tensor) -> dict[str, Tensor]:
+        """As `named`, with buffers of its own: for graphs that are kept, and inside transforms."""
+        return self._state(theta) | {n: t.clone() for n, t in self.pristine.items()}
+
+    def _state(self, theta: Tensor) -> dict[str, Tensor]:
         state = dict(self.fixed)
         for e, view in zip(self.space.entries, self.space.views(theta).values(), strict=True):
             cast = view.to(self.dtype or e.dtype)
             for name in (e.name, *e.aliases):
                 state[f"model.{name}"] = cast
-        self.reset_buffers()
-        state.update(self.working)
         return state
 
     def reset_buffers(self) -> None:
@@ -128,7 +134,8 @@ def unwrapped(model: Any) -> nn.Module:
         elif isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
             model = model.module
         else:
-            return model
+            plain: nn.Module = model
+            return plain
 
 
 def build(
@@ -159,6 +166,17 @@ def build(
     working = {n: t.clone() for n, t in pristine.items()}
     fixed = {n: t for n, t in fixed.items() if n not in buffers}
     return Forward(model, _Shell(model), space, dtype, device, fixed, pristine, working)
+
+
+def converted(forward: Forward, space: ParameterSpace, dtype: torch.dtype) -> Forward:
+    """The same in another precision, from the tensors `forward` holds: the model may have moved."""
+    device = forward.device
+    fixed, pristine = (
+        {n: _own(t, device, dtype) for n, t in held.items()}
+        for held in (forward.fixed, forward.pristine)
+    )
+    working = {n: t.clone() for n, t in pristine.items()}
+    return Forward(forward.model, forward.shell, space, dtype, device, fixed, pristine, working)
 
 
 def _place(name: str, modules: dict[str, nn.Module]) -> tuple[int, str]:

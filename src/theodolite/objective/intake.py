@@ -164,9 +164,7 @@ def _slices(tree: Any, settings: Settings) -> list[Any]:
         tree = pytree.tree_map(lambda t: t[chosen.to(t.device)], tree)
         examples = len(chosen)
     step = settings.batch_size or max(1, min(examples, 512))
-    return [
-        pytree.tree_map(lambda t, i=i: t[i : i + step], tree) for i in range(0, examples, step)
-    ]
+    return [pytree.tree_map(lambda t, i=i: t[i : i + step], tree) for i in range(0, examples, step)]
 
 
 def _subset(examples: int, limit: int | None) -> Tensor | None:

@@ -49,7 +49,7 @@ _FUNCTIONS: dict[Callable[..., Tensor], Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True, eq=False)
 class ExampleLoss:
-    """A loss by example. ``summed`` is true for ``reduction="sum"``; ``classes`` for class labels."""
+    """A loss by example; ``summed`` is true for ``reduction="sum"``."""
 
     rule: Rule
     summed: bool
@@ -103,9 +103,7 @@ def _name(loss: Any) -> str:
     return getattr(loss, "__name__", type(loss).__name__)
 
 
-def _from_module(
-    module: nn.Module, device: torch.device, dtype: torch.dtype | None
-) -> ExampleLoss:
+def _from_module(module: nn.Module, device: torch.device, dtype: torch.dtype | None) -> ExampleLoss:
     reduction = getattr(module, "reduction", None)
     kept = copy.deepcopy(module).to(device)
     if dtype is not None:
@@ -145,7 +143,7 @@ def _from_callable(loss: Callable[[Any, Any], Tensor]) -> Rule:
                 f"loss must return one value an example, shape ({examples or 'examples'},); "
                 f"{label} returned shape {tuple(value.shape)}.",
                 why="a mean taken inside the loss would weigh uneven batches wrongly.",
-                fix="return unreduced losses (reduction='none'), pass the torch loss module itself, "
+                fix="return unreduced losses (reduction='none'), pass the torch loss module, "
                 "or use Objective.from_batch_loss for a model that computes its own loss.",
                 code="E-O13",
             )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Shaped
@@ -13,16 +13,19 @@ from torch import Tensor, nn
 
 from theodolite.engines.failures import named_failures, refuse_detached
 from theodolite.engines.snapshot import evaluation_flags, preserved, set_mode
-from theodolite.errors import InvalidArgument, UnsupportedModel
+from theodolite.engines.substitutes import make_differentiable
+from theodolite.errors import InvalidArgument
 from theodolite.objective import forward as forwards
-from theodolite.objective import intake
+from theodolite.objective import intake, making
 from theodolite.objective.batches import Batch
-from theodolite.objective.checks import check_start, check_settings
+from theodolite.objective.checks import check_settings, refuse_recomputed
 from theodolite.objective.evaluation import Pass
 from theodolite.objective.losses import example_loss
 from theodolite.objective.rules import BatchLoss, ModelLoss, Sample, Terms
 from theodolite.objective.statistics import batch_norm_layers, recompute
 from theodolite.parameters import ParameterSpace
+
+Result = TypeVar("Result")
 
 DATA_BUDGET = 4 << 30
 """Bytes of data kept on the device by default; larger data are read anew at every pass."""
@@ -116,12 +119,10 @@ class Objective:
     ) -> None:
         inner = forwards.unwrapped(model)
         check_settings(batch_norm, mode, dtype, limit, batch_size)
-        place = _device(inner, device)
+        place = making.device_of(inner, device)
         rule = preserved((inner,), lambda: example_loss(loss, place, dtype))
-        settings = intake.Settings(
-            place, dtype, freeze_data, True, limit, batch_size, data_budget
-        )
-        _fill(self, inner, ModelLoss(rule), data, settings, batch_norm, mode)
+        settings = intake.Settings(place, dtype, freeze_data, True, limit, batch_size, data_budget)
+        making.fill(self, inner, ModelLoss(rule), data, settings, batch_norm, mode)
 
     @classmethod
     def from_batch_loss(
@@ -154,10 +155,16 @@ class Objective:
                 "batch_loss must be callable as batch_loss(model, batch).", code="E-O33"
             )
         settings = intake.Settings(
-            _device(inner, device), dtype, freeze_data, False, limit, batch_size, data_budget
+            making.device_of(inner, device),
+            dtype,
+            freeze_data,
+            False,
+            limit,
+            batch_size,
+            data_budget,
         )
         made = object.__new__(cls)
-        _fill(made, inner, BatchLoss(batch_loss), data, settings, batch_norm, mode)
+        making.fill(made, inner, BatchLoss(batch_loss), data, settings, batch_norm, mode)
         return made
 
     def __repr__(self) -> str:
@@ -204,79 +211,76 @@ class Objective:
             attached = False
             for batch in self.data:
                 with named_failures("gradient", batch.index):
-                    term = self.term(leaf, batch)
-                    if term.requires_grad:
+                    # the backward pass may run the model again (checkpointing): inside `run`
+                    piece = self.forward.run(leaf, partial(self._pulled, batch, leaf))
+                    if piece is not None:
                         attached = True
-                        total += torch.autograd.grad(term, leaf, materialize_grads=True)[0]
+                        total += piece
             if not attached:
                 refuse_detached()
             return total
 
         return self.guarded(body, grad=True)
 
+    def _pulled(self, batch: Batch, leaf: Tensor) -> Tensor | None:
+        """The gradient of a batch's share; None if no derivative leads through it."""
+        share = self.share(batch)
+        if not share.requires_grad:
+            return None
+        return torch.autograd.grad(share, leaf, materialize_grads=True)[0]
+
     def term(self, theta: Tensor, batch: Batch) -> Tensor:
         """The share of one batch in the loss, differentiable; the shares add up to `value`.
 
         For engines of derivatives: call inside `guarded`.
         """
-        losses, weights = self.forward.run(theta, lambda: self.terms.losses(self.model, batch))
+        return self.forward.run(theta, lambda: self.share(batch))
+
+    def share(self, batch: Batch) -> Tensor:
+        """As `term`, while the model already holds its tensors: inside `forward.run`."""
+        losses, weights = self.terms.losses(self.model, batch)
         if not bool(weights.any()):
             return losses.new_zeros(())  # a batch without a label that counts: NaN times zero
+        return self.weighted(losses, weights)
+
+    def weighted(self, losses: Tensor, weights: Tensor) -> Tensor:
+        """What losses of single examples with these weights contribute to the loss."""
         wide = losses if losses.dtype == torch.float64 else losses.float()
         return (wide * weights.to(wide.dtype)).sum() * (self.scale / self.total_weight)
 
     def guarded(
-        self, body: Callable[[], Any], *, grad: bool = False, second: bool = False
-    ) -> Any:
+        self, body: Callable[[], Result], *, grad: bool = False, second: bool = False
+    ) -> Result:
         """Run `body` with this objective's mode and flags, and the caller's state put back."""
 
-        def inside() -> Any:
+        def inside() -> Result:
             evaluation_flags(grad=grad, derivatives=second)
             set_mode(self.model, self.mode)
+            if grad:
+                make_differentiable(self.model, second=second)
             return body()
 
         return preserved((self.model,), inside)
 
     def sweep(self, sample: Callable[[Batch], Sample] | None = None) -> Pass:
-        """One pass while the model already holds its tensors: inside `guarded` and `forward.run`."""
+        """One pass while the model already holds its tensors: inside `forward.run`."""
         run = sample or (lambda batch: self.terms.sample(self.model, batch))
         if self.batch_norm == "recompute":
             batches = self.data.kept or tuple(self.data)
             layers = batch_norm_layers(self.model)
             recompute(layers, batches, lambda b: self.terms.run(self.model, b))
         losses, weights, hits, counts = zip(*map(run, self.data), strict=True)
-        answers = None if hits[0] is None else (torch.cat(hits), torch.cat(counts))
-        return Pass(torch.cat(losses), torch.cat(weights), *(answers or (None, None)), self.scale)
+        answered = hits[0] is not None
+        right, asked = (torch.cat(hits), torch.cat(counts)) if answered else (None, None)
+        return Pass(torch.cat(losses), torch.cat(weights), right, asked, self.scale)
 
     def refuse_recompute(self, what: str) -> None:
         """Raise where a derivative would have to see through recomputed statistics."""
-        if self.batch_norm == "recompute":
-            raise UnsupportedModel(
-                f"the {what} is defined here for frozen BatchNorm statistics; this objective has "
-                'batch_norm="recompute".',
-                why="recomputed statistics depend on theta, and a derivative that ignores that "
-                "would not be the derivative of value().",
-                fix='build the objective with batch_norm="frozen" for derivatives.',
-                code="E-O50",
-            )
+        refuse_recomputed(self.batch_norm, what)
 
     def converted(self, dtype: torch.dtype) -> Objective:
         """The same objective in another precision, for checks; data in memory are converted."""
-        made = object.__new__(Objective)
-        for name in self.__dataclass_fields__:
-            object.__setattr__(made, name, getattr(self, name))
-        master = torch.float64 if dtype == torch.float64 else torch.float32
-        space = ParameterSpace(self.space.entries, master, self.space.pruned)
-        changed = {
-            "space": space,
-            "start": self.start.to(master),
-            "dtype": dtype,
-            "forward": forwards.build(self.model, space, self.device, dtype),
-            "data": self.data.converted(dtype),
-            "terms": self.terms.converted(dtype),
-        }
-        for name, value in changed.items():
-            object.__setattr__(made, name, value)
+        made: Objective = making.converted(self, dtype)
         return made
 
     def facts(self) -> dict[str, Any]:
@@ -298,74 +302,3 @@ class Objective:
             return self.start
         self.space.check(theta)
         return theta.detach().to(device=self.device)
-
-    def batches(self) -> Iterator[Batch]:
-        """The batches, in the order of this reading."""
-        return iter(self.data)
-
-
-def _device(model: nn.Module, device: torch.device | str | None) -> torch.device:
-    if device is not None:
-        return torch.device(device)
-    first = next(model.parameters(), None)
-    return torch.device("cpu") if first is None else first.device
-
-
-def _fill(
-    made: Objective,
-    model: nn.Module,
-    terms: Terms,
-    data: Any,
-    settings: intake.Settings,
-    batch_norm: str,
-    mode: str,
-) -> None:
-    """Everything the two constructors share, under one guard."""
-
-    def put(name: str, value: Any) -> None:
-        object.__setattr__(made, name, value)
-
-    def body() -> None:
-        evaluation_flags(grad=False)
-        set_mode(model, mode)
-        space = ParameterSpace.from_model(model)
-        named = dict(model.named_parameters(remove_duplicate=False))
-        replay = intake.read(data, settings, model)
-        master = torch.float64 if settings.dtype == torch.float64 else space.dtype
-        if settings.dtype in (torch.float32, torch.bfloat16, torch.float16):
-            master = torch.float32
-        space = ParameterSpace(space.entries, master, space.pruned)
-        put("model", model)
-        put("space", space)
-        put("start", space.flatten(named).to(settings.device))
-        put("examples", replay.examples)
-        put("device", settings.device)
-        put("dtype", settings.dtype or space.entries[0].dtype)
-        put("batch_norm", batch_norm)
-        put("mode", mode)
-        put("data", replay)
-        put("forward", forwards.build(model, space, settings.device, settings.dtype))
-        put("terms", terms.fitted(replay, lambda f: made.forward.run(made.start, f)))
-        put("scale", 1.0)
-        put("total_weight", 1.0)
-        first = check_start(made)
-        put("total_weight", float(first.weights.sum()))
-        put("scale", made.total_weight if terms.summed else 1.0)
-        put("start_pass", Pass(first.losses, first.weights, first.hits, first.hit_weights, made.scale))
-        put("fingerprint", _fingerprint(made))
-
-    preserved((model,), body)
-
-
-def _fingerprint(made: Objective) -> str:
-    """A digest of the model's layout and weights, the data, the loss and the settings."""
-    digest = hashlib.blake2b(digest_size=16)
-    layout = [(e.name, e.shape, str(e.dtype)) for e in made.space.entries]
-    settings = (made.batch_norm, made.mode, str(made.dtype), made.terms.label)
-    digest.update(f"{type(made.model).__name__}{layout}{settings}".encode())
-    digest.update(made.start.cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    for name, buffer in sorted(made.forward.pristine.items()):
-        raw = buffer.cpu().contiguous().reshape(-1)
-        digest.update(name.encode() + (raw.view(torch.uint8).numpy().tobytes() if raw.numel() else b""))
-    digest.update(made.data.fingerprint.encode())
-    return digest.hexdigest()

@@ -105,7 +105,8 @@ class BatchLoss:
             return losses.reshape(-1), weights.reshape(-1).to(losses.device)
         if not isinstance(value, Tensor):
             raise InvalidType(
-                f"batch_loss must return a tensor or (losses, weights); got {type(value).__name__}.",
+                "batch_loss must return a tensor or (losses, weights); got "
+                f"{type(value).__name__}.",
                 why="a model output or a Python number is not a loss with a gradient.",
                 fix="return outputs.loss (for Hugging Face models), or a pair of tensors.",
                 code="E-O33",
@@ -133,8 +134,8 @@ class BatchLoss:
         weighing, proved = proved_weighing(self.function, data, through)
         if not proved and data.batches > 1:
             warnings.warn(
-                "batch_loss is no mean over examples or tokens: the parts of a batch do not combine "
-                "to the whole. Batches are weighted by their number of examples; return "
+                "batch_loss is no mean over examples or tokens: the parts of a batch do not "
+                "combine to the whole. Batches are weighted by their number of examples; return "
                 "(losses, weights) to say otherwise. [E-O34]",
                 TheodoliteWarning,
                 stacklevel=2,
@@ -146,9 +147,7 @@ class BatchLoss:
         return self
 
 
-def right_answers(
-    outputs: Any, targets: Any, ignore: int | None
-) -> tuple[Tensor, Tensor] | None:
+def right_answers(outputs: Any, targets: Any, ignore: int | None) -> tuple[Tensor, Tensor] | None:
     """Share of right answers and number of answers by example, where targets are class labels."""
     if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.is_complex():
         return None

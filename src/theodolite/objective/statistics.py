@@ -40,8 +40,10 @@ class _Moments:
 
     def write(self, layer: _BatchNorm) -> None:
         """Make these the layer's statistics (population variance, as training normalizes)."""
-        assert self.mean is not None and self.spread is not None
-        assert layer.running_mean is not None and layer.running_var is not None
+        assert self.mean is not None
+        assert self.spread is not None
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
         with torch.no_grad():
             layer.running_mean.copy_(self.mean)
             layer.running_var.copy_(self.spread / self.count)
@@ -121,7 +123,7 @@ def _with_hooks(
     hook: Callable[[_BatchNorm, tuple[Tensor, ...]], None],
     body: Callable[[], Any],
 ) -> None:
-    handles = [m.register_forward_pre_hook(hook) for m in layers]  # type: ignore[arg-type]
+    handles = [m.register_forward_pre_hook(hook) for m in layers]
     try:
         body()
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ def proved_weighing(
     data: Replay,
     through: Callable[[Callable[[], Any]], Any],
 ) -> tuple[Weighing, bool]:
-    """The first weight under which every split of a batch combines to the whole, and whether one did."""
+    """The first weight under which the parts of a batch combine to the whole, and if one did."""
     batch = next((b for b in data if b.examples > 1), None)
     candidates: list[Weighing] = [by_examples]
     if batch is not None and token_labels(batch.raw) is not None:
@@ -65,7 +66,7 @@ def proved_weighing(
     left = list(candidates)
     for cut in sorted({1, batch.examples // 2, batch.examples - 1} - {0}):
         halves = [_part(batch, 0, cut), _part(batch, cut, batch.examples)]
-        values = [float(through(lambda h=h: function(data.model, h.raw))) for h in halves]
+        values = [float(through(partial(function, data.model, h.raw))) for h in halves]
         left = [w for w in left if _combines(w, halves, values, whole)]
     return (left or [candidates[-1]])[0], bool(left)
 

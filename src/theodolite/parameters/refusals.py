@@ -51,7 +51,7 @@ def check_apart(named: dict[str, Tensor]) -> None:
     Slices of one buffer that do not overlap are fine; only ranges that do are compared by cell.
     """
     ranges = sorted((_range(t), n) for n, t in named.items() if t.numel())
-    for k, ((store, first, last), name) in enumerate(ranges):
+    for k, ((store, _, last), name) in enumerate(ranges):
         for (other, start, _), second in ranges[k + 1 :]:
             if other != store or start > last:
                 break

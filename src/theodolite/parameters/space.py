@@ -129,9 +129,7 @@ class ParameterSpace:
         """
         self.check(theta)
         pieces = torch.split(theta, [e.size for e in self.entries])
-        return {
-            e.name: piece.view(e.shape) for e, piece in zip(self.entries, pieces, strict=True)
-        }
+        return {e.name: piece.view(e.shape) for e, piece in zip(self.entries, pieces, strict=True)}
 
     def flatten(
         self, named: Mapping[str, Tensor], *, dtype: torch.dtype | None = None
@@ -140,9 +138,7 @@ class ParameterSpace:
 
         A tied tensor may come under any of its names.
         """
-        found = {
-            e.name: named[n] for e in self.entries for n in (*e.aliases, e.name) if n in named
-        }
+        found = {e.name: named[n] for e in self.entries for n in (*e.aliases, e.name) if n in named}
         wrong = [f"missing {e.name}" for e in self.entries if e.name not in found]
         wrong += [
             f"{e.name}: {tuple(found[e.name].shape)} where the model has {e.shape}"
@@ -160,11 +156,12 @@ class ParameterSpace:
         dtype = dtype or self.dtype
         return torch.cat([found[e.name].detach().reshape(-1).to(dtype) for e in self.entries])
 
-    def check(self, theta: Shaped[Tensor, "..."], name: str = "theta") -> None:
+    def check(self, theta: Tensor, name: str = "theta") -> None:
         """Raise unless `theta` is a floating vector with one number a coordinate."""
         if not isinstance(theta, Tensor):
             raise InvalidType(
-                f"{name} must be a flat tensor of shape ({self.size},); got {type(theta).__name__}.",
+                f"{name} must be a flat tensor of shape ({self.size},); "
+                f"got {type(theta).__name__}.",
                 fix="use objective.space.flatten(state_dict) to make one.",
                 code="E-P03",
             )

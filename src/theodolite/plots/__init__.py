@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from theodolite.plots import palette
 from theodolite.plots.certificate import certificate_rows, plot_certificate
-from theodolite.plots.density import negative_share, smooth_nodes
+from theodolite.plots.density import negative_share, smooth_nodes, wide_axis
 from theodolite.plots.dress import distance_label
 from theodolite.plots.eigenvalues import plot_eigenvalues
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
-from theodolite.plots import palette as palette
 from theodolite.plots.line import line_from_plane, plot_line, share_log
-from theodolite.plots.plane import minimum, plot_plane, scale_bar, status_counts
+from theodolite.plots.plane import (
+    minimum,
+    plot_plane,
+    scale_bar,
+    shown_field,
+    status_counts,
+)
 from theodolite.plots.plane_3d import plot_plane_3d
 from theodolite.plots.spectral_density import density_floor, plot_spectral_density
 from theodolite.plots.training import plot_training
@@ -24,6 +30,7 @@ __all__ = [
     "line_from_plane",
     "minimum",
     "negative_share",
+    "palette",
     "plain",
     "plot_certificate",
     "plot_eigenvalues",
@@ -34,6 +41,8 @@ __all__ = [
     "plot_training",
     "scale_bar",
     "share_log",
+    "shown_field",
     "smooth_nodes",
     "status_counts",
+    "wide_axis",
 ]

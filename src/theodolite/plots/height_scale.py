@@ -99,7 +99,7 @@ def clip_height(values: np.ndarray, *, log: bool) -> float:
     return float(10**high if log else high)
 
 
-def contour_levels(low: float, high: float, *, log: bool, most: int = 10) -> list[float]:
+def contour_levels(low: float, high: float, *, log: bool, most: int = 15) -> list[float]:
     """Round values strictly between `low` and `high`, at most `most` of them.
 
     >>> contour_levels(0.0, 1.0, log=False, most=5)
@@ -111,7 +111,7 @@ def contour_levels(low: float, high: float, *, log: bool, most: int = 10) -> lis
         return []
     if log and high / low >= 5:
         return _log_levels(low, high, most)
-    step = round_step((high - low) / most)
+    step = round_step((high - low) / min(most, 12))
     first = math.floor(low / step) + 1
     found = [round(k * step, 12) for k in range(first, first + 2 * most)]
     return [v for v in found if low < v < high][:most]

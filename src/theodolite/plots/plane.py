@@ -35,7 +35,7 @@ def plot_plane(
     require(plane, "plane", "alpha", "beta")
     scale = heights(plane, variable) if scale is None else scale
     alpha, beta = plane["alpha"].values, plane["beta"].values
-    field = shown(measured(plane, variable), scale).T
+    field = shown_field(plane, variable, scale).T
     limits = (float(shown(np.array(scale.low), scale)), float(shown(np.array(scale.high), scale)))
     mesh = ax.pcolormesh(
         alpha, beta, field, shading="nearest", cmap=palette.SURFACE, rasterized=True
@@ -62,6 +62,11 @@ def measured(plane: xr.Dataset, variable: str) -> np.ndarray:
         status = plane["status"].transpose("alpha", "beta").values
         values = np.where(status == OK, values, np.nan)
     return values
+
+
+def shown_field(plane: xr.Dataset, variable: str, scale: Heights) -> np.ndarray:
+    """The values as drawn on `scale`, over (alpha, beta); NaN where there is none."""
+    return shown(measured(plane, variable), scale)
 
 
 def status_counts(result: xr.Dataset) -> dict[str, int]:

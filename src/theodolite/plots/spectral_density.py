@@ -20,16 +20,18 @@ def plot_spectral_density(
     *,
     eigenvalues: xr.Dataset | None = None,
     width: float | None = None,
+    linear_within: float | None = None,
     named: int = 3,
 ) -> Axes:
     """Draw the smoothed density on a log scale; return `ax`.
 
     The line is the mean over probes, the band their smallest and largest; weight below zero is
     shaded orange. `eigenvalues` adds a mark at each, the `named` largest with their numbers.
-    The kernel's width is stated in the horizontal label. With one probe the title says that
-    there is no error bar.
+    `linear_within` gives an axis that is logarithmic beyond it (see ``smooth_nodes``). The
+    kernel's width is stated in the horizontal label. With one probe the title says that there
+    is no error bar.
     """
-    curve = smooth_nodes(density, width=width)
+    curve = smooth_nodes(density, width=width, linear_within=linear_within)
     value, each = curve["value"].values, curve["density"].values
     floor, peak = density_floor(curve), float(each.max())
     mean = np.maximum(each.mean(axis=0), floor)
@@ -42,7 +44,11 @@ def plot_spectral_density(
     ax.axvline(0.0, color=palette.RULE, linewidth=1)
     ax.set_yscale("log")
     ax.set_ylim(floor, 3 * peak)
-    ax.set_xlabel(f"eigenvalue (kernel width {curve.attrs['width']:.2g})")
+    kernel = f"kernel width {curve.attrs['width']:.2g}"
+    if linear_within is not None:
+        ax.set_xscale("asinh", linear_width=linear_within)
+        kernel += f", linear within ± {linear_within:.1g}"
+    ax.set_xlabel(f"eigenvalue ({kernel})")
     ax.set_ylabel("spectral density")
     share = negative_share(density)
     ax.set_title(

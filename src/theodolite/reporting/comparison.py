@@ -9,7 +9,7 @@ from dataclasses import replace
 from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number
-from theodolite.reporting.sentences import Cited, Sentence, percent_of, unit_of
+from theodolite.reporting.sentences import Cited, Named, Sentence, percent_of, unit_of
 from theodolite.reporting.words import MOST, left_out, uncertified
 
 SEPARATE = 2.0
@@ -69,9 +69,12 @@ def _sentence(
     listed: Sentence = (
         f"{opening} ",
         Cited(f"{name}[{low}]", numbers[low]),
-        f" for {labels[low]} and ",
+        " for ",
+        Named(labels[low], low),
+        " and ",
         Cited(f"{name}[{high}]", numbers[high]),
-        f" for {labels[high]}",
+        " for ",
+        Named(labels[high], high),
     )
     ending = _verdict(name, numbers, order)
     return _rank(numbers, order), (*listed, *ending, f"{closing}.")
@@ -89,9 +92,13 @@ def _extremes(
     return (
         f"{opening} between ",
         Cited(f"{name}[{first}]", numbers[first]),
-        f" ({labels[first]}) and ",
+        " (",
+        Named(labels[first], first),
+        ") and ",
         Cited(f"{name}[{last}]", numbers[last]),
-        f" ({labels[last]}) over {len(labels)} models{closing}.",
+        " (",
+        Named(labels[last], last),
+        f") over {len(labels)} models{closing}.",
     )
 
 

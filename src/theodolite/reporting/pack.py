@@ -21,6 +21,7 @@ from theodolite.plots import (
     scale_bar,
     smooth_nodes,
     status_counts,
+    wide_axis,
 )
 from theodolite.reporting.contents import Contents
 
@@ -37,7 +38,7 @@ def page_data(surveys: Sequence[Contents], title: str) -> dict[str, Any]:
         "planes": [[pack_plane(p) for p in c.planes] for c in surveys],
         "scales": scales(surveys),
         "lines": [[pack_line(x) for x in c.lines] for c in surveys],
-        "spectra": [None if c.spectrum is None else pack_spectrum(c.spectrum) for c in surveys],
+        **_spectra(surveys),
         "eigenvalues": [
             None if c.eigenvalues is None else pack_eigenvalues(c.eigenvalues) for c in surveys
         ],
@@ -67,13 +68,13 @@ def pack_array(values: np.ndarray) -> dict[str, Any]:
 
 def pack_plane(plane: xr.Dataset) -> dict[str, Any]:
     """A plane with every metric it has, in (alpha, beta) order."""
-    ordered = plane.transpose("alpha", "beta")
+    ordered = plane.transpose("alpha", "beta").sortby(["alpha", "beta"])
     names = [f"{v}{e}" for m in METRICS for s in SPLITS for v in [variable_of(m, s)] for e in _ENDS]
     bar = scale_bar(plane)
     status = ordered["status"].values if "status" in plane else np.isfinite(ordered["loss"].values)
     return {
-        "alpha": pack_array(plane["alpha"].values),
-        "beta": pack_array(plane["beta"].values),
+        "alpha": pack_array(ordered["alpha"].values),
+        "beta": pack_array(ordered["beta"].values),
         "fields": {n: pack_array(ordered[n].values) for n in names if n in plane},
         "status": base64.b64encode(status.astype(np.uint8).tobytes()).decode("ascii"),
         "counts": status_counts(plane) if "status" in plane else {},
@@ -111,9 +112,9 @@ def pack_line(line: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def pack_spectrum(spectrum: xr.Dataset) -> dict[str, Any]:
-    """The smoothed density: mean, smallest and largest over probes."""
-    curve = smooth_nodes(spectrum, points=700)
+def pack_spectrum(spectrum: xr.Dataset, linear_within: float | None) -> dict[str, Any]:
+    """The smoothed density on one axis: mean, smallest and largest over probes."""
+    curve = smooth_nodes(spectrum, points=700, linear_within=linear_within)
     each = curve["density"].values
     return {
         "value": pack_array(curve["value"].values),
@@ -159,6 +160,22 @@ def json_for_script(value: Any) -> str:
 
 
 _ENDS = ("", "_error")
+
+
+def _spectra(surveys: Sequence[Contents]) -> dict[str, Any]:
+    """Every spectrum on a linear axis and, where that hides the bulk, on a wide one."""
+    found = [c.spectrum for c in surveys if c.spectrum is not None]
+    within = wide_axis(found)
+    axes = {"linear": None} if within is None else {"linear": None, "wide": within}
+    return {
+        "linear_within": within,
+        "spectra": [
+            None
+            if c.spectrum is None
+            else {name: pack_spectrum(c.spectrum, size) for name, size in axes.items()}
+            for c in surveys
+        ],
+    }
 
 
 def _both_scales(planes: Sequence[xr.Dataset], variable: str) -> dict[str, Any]:

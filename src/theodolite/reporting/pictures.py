@@ -24,6 +24,7 @@ from theodolite.plots import (
     plot_spectral_density,
     plot_training,
     share_log,
+    wide_axis,
 )
 from theodolite.reporting.contents import Contents
 
@@ -60,6 +61,7 @@ def model_pictures(surveys: Sequence[Contents]) -> tuple[Pictures, ...]:
         heights([c.planes[k] for c in surveys if k < len(c.planes)]) for k in range(most)
     ]
     kept = 1 if len(surveys) > MANY else most
+    within = wide_axis([c.spectrum for c in surveys if c.spectrum is not None])
     out = []
     for m, c in enumerate(surveys):
         flat = [
@@ -70,7 +72,7 @@ def model_pictures(surveys: Sequence[Contents]) -> tuple[Pictures, ...]:
             Pictures(
                 surface=_surface(c, scales[0], f"s{m}") if c.planes else "",
                 planes=tuple(flat),
-                spectrum=_spectrum(c, f"d{m}"),
+                spectrum=_spectrum(c, f"d{m}", within),
                 eigenvalues=_eigenvalues(c, f"e{m}"),
             )
         )
@@ -157,12 +159,12 @@ def _surface(contents: Contents, scale: object, name: str) -> str:
     )
 
 
-def _spectrum(contents: Contents, name: str) -> str:
+def _spectrum(contents: Contents, name: str, within: float | None) -> str:
     if contents.spectrum is None:
         return ""
     return picture(
         lambda ax: plot_spectral_density(
-            contents.spectrum, ax, eigenvalues=contents.eigenvalues
+            contents.spectrum, ax, eigenvalues=contents.eigenvalues, linear_within=within
         ),
         name,
         (6.2, 3.6),

@@ -16,7 +16,15 @@ class Cited:
     number: Number
 
 
-Fragment = str | Cited
+@dataclass(frozen=True)
+class Named:
+    """A model named in a sentence, with its place among the models of the report."""
+
+    label: str
+    series: int
+
+
+Fragment = str | Cited | Named
 Sentence = tuple[Fragment, ...]
 
 
@@ -26,12 +34,18 @@ def plain_text(sentence: Sequence[Fragment]) -> str:
     >>> plain_text(("The loss is ", Cited("loss", Number(12.4, 0.3)), "."))
     'The loss is 12.4 ± 0.3.'
     """
-    return "".join(f if isinstance(f, str) else cited_text(f) for f in sentence)
+    return "".join(_plain(f) for f in sentence)
 
 
 def cited_text(cited: Cited) -> str:
     """The number as it stands in a sentence: a count needs no word to say that it is exact."""
     return text(cited.number).removesuffix(" exact")
+
+
+def _plain(fragment: Fragment) -> str:
+    if isinstance(fragment, Cited):
+        return cited_text(fragment)
+    return fragment.label if isinstance(fragment, Named) else fragment
 
 
 def percent_of(distance: float) -> str:

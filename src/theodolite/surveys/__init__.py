@@ -9,15 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from theodolite.surveys.surveying import conduct as conduct
-    from theodolite.surveys.surveying import configured as configured
-    from theodolite.surveys.surveying import planned as planned
-    from theodolite.surveys.surveying import survey as survey
     from theodolite.surveys.factories import load_target as load_target
     from theodolite.surveys.groups import Group as Group
     from theodolite.surveys.measures import MEASURES as MEASURES
     from theodolite.surveys.plan import Measure as Measure
     from theodolite.surveys.reading import load_run as load_run
+    from theodolite.surveys.surveying import conduct as conduct
+    from theodolite.surveys.surveying import configured as configured
+    from theodolite.surveys.surveying import planned as planned
+    from theodolite.surveys.surveying import survey as survey
     from theodolite.surveys.target import Target as Target
 
 _HOMES = {

@@ -44,8 +44,15 @@ def toml_key(name: str) -> str:
 
 
 def toml_text(text: str) -> str:
-    """A basic TOML string: JSON's escapes are a subset of TOML's, but for DEL."""
-    return json.dumps(text).replace("\x7f", "\\u007f")
+    """A basic TOML string: JSON's escapes without those for surrogates, and one for DEL."""
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise InvalidArgument(
+            f"{text!a} is not text: it holds bytes that are not UTF-8.",
+            why="it could not be written to config.toml and read back.",
+            fix="rename the file or pass another value.",
+            code="E-S05",
+        )
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def toml_value(value: Any) -> str:

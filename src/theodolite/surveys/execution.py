@@ -99,7 +99,8 @@ def execute(
     left = sum(map(len, pending.values()))
     computed = 0
     try:
-        storing.write_facts(store, "", {"groups": [g.name for g in plan.groups]})
+        layout = {"groups": [g.name for g in plan.groups], "units": [g.units for g in plan.groups]}
+        storing.write_facts(store, "", layout)
         for k, group in enumerate(plan.groups):
             later = sum((len(pending[g.name]) * g.passes for g in plan.groups[k + 1 :]), 0.0)
             work = Work(target, store, journal, watch or (lambda _: None), deadline, later)

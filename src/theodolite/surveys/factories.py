@@ -197,7 +197,11 @@ def found(module: ModuleType, attribute: str, name: str) -> Any:
         value = getattr(value, part, None)
     if callable(value):
         return value
-    own = [k for k, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__]
+    own = [
+        k
+        for k, v in vars(module).items()
+        if inspect.isfunction(v) and v.__module__ == module.__name__
+    ]
     raise InvalidArgument(
         f"{name} names no function.",
         where=str(getattr(module, "__file__", module.__name__)),

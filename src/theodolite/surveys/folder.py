@@ -97,19 +97,20 @@ def recorded(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def check_place(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the run to continue, None for a new one; raises where neither is possible."""
-    if not path.exists():
-        return None
-    if path.is_dir():
-        inside = {p.name for p in path.iterdir()} - {"lock"}
-        if inside and not inside & set(PARTS):
-            raise InvalidArgument(
-                f"{path} holds other files and no run.",
-                where=", ".join(sorted(inside)[:5]),
-                fix="pass -o with a new folder, for example -o runs/first.",
-                code="E-S31",
-            )
+def check_kind(path: Path) -> None:
+    """Raise when a folder holds other files and no run: they are not to be mixed."""
+    inside = {p.name for p in path.iterdir()} - {"lock"} if path.is_dir() else set()
+    if inside and not inside & set(PARTS):
+        raise InvalidArgument(
+            f"{path} holds other files and no run.",
+            where=", ".join(sorted(inside)[:5]),
+            fix="pass -o with a new folder, for example -o runs/first.",
+            code="E-S31",
+        )
+
+
+def continued(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of the run to continue, None for a new one; raises `RunMismatch` for another."""
     old = recorded(path)
     if old is None and (path / "results.zarr").exists():
         raise RunMismatch(
@@ -153,13 +154,14 @@ def opened_run(
         record = origin.provenance(identity, command=command, threads=threads)
         yield Run(None, open_store(None), Journal(None), record)
         return
+    check_kind(path)
     if not fresh:
-        check_place(path, identity)
+        continued(path, identity)
     ensure_writable(path)
     with locked(path):
         if fresh:
             clear(path)
-        old = check_place(path, identity)
+        old = continued(path, identity)
         record = origin.provenance(identity, command=command, threads=threads, old=old)
         warn_changes(path, old, record)
         if old is None:

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from theodolite.curvature.smoothing import negative_mass
+
 DISTANCE = 0.1
 """The rise of the loss is quoted at this distance, in norms of the filters."""
-
-NEGATIVE = 1e-6
-"""Nodes of the spectrum below minus this fraction of the largest count as negative."""
 
 
 def number(
@@ -40,17 +39,18 @@ def mean_and_error(samples: np.ndarray) -> tuple[float, float | None]:
 def start_numbers(start: xr.Dataset) -> list[dict[str, Any]]:
     """Loss and accuracy where the survey stands, for training and test data."""
     found: list[dict[str, Any]] = []
-    phrases = {"loss": ("loss", ""), "accuracy": ("accuracy", "fraction")}
-    for quantity, (word, unit) in phrases.items():
+    for quantity, scale, unit in (("loss", 1.0, ""), ("accuracy", 100.0, "%")):
         if quantity not in start:
             continue
         for k, split in enumerate(start["split"].values.tolist()):
-            value = float(start[quantity].values[k])
-            error = float(start[f"{quantity}_error"].values[k])
-            name = quantity if split == "train" else f"{split}_{quantity}"
-            data = {"train": "training", "test": "test"}.get(split, split)
-            explain = f"The {word} at the surveyed point, averaged over the {data} examples."
-            found.append(number(name, f"{data} {word}", value, error, unit, explain))
+            value = scale * float(start[quantity].values[k])
+            error = scale * float(start[f"{quantity}_error"].values[k])
+            train = split == "train"
+            name = quantity if train else f"{split}_{quantity}"
+            label = quantity.capitalize() + ("" if train else f", {split}")
+            data = "training" if train else split
+            explain = f"The {quantity} at the surveyed point, averaged over the {data} examples."
+            found.append(number(name, label, value, error, unit, explain))
     return found
 
 
@@ -64,10 +64,10 @@ def eigenvalue_numbers(pairs: xr.Dataset) -> list[dict[str, Any]]:
     return [
         number(
             f"{end}_eigenvalue",
-            f"{end} curvature",
+            f"{end.capitalize()} curvature",
             values[k],
             residuals[k],
-            "loss per squared parameter distance",
+            "",
             explain.format(end),
         )
         for end, k in ends
@@ -77,28 +77,26 @@ def eigenvalue_numbers(pairs: xr.Dataset) -> list[dict[str, Any]]:
 def trace_number(trace: xr.Dataset) -> dict[str, Any]:
     return number(
         "trace",
-        "trace of the Hessian",
+        "Trace",
         float(trace["trace"]),
         float(trace["standard_error"]),
-        "loss per squared parameter distance",
-        "The sum of all curvatures, estimated with random probes.",
+        "",
+        "The sum of all curvatures (the trace of the Hessian), estimated with random probes.",
     )
 
 
-def negative_mass(spectrum: xr.Dataset) -> dict[str, Any] | None:
+def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     """The share of curvature directions that bend down, averaged over the probes done."""
-    node, weight = spectrum["node"].values, spectrum["weight"].values
-    done = np.isfinite(node).all(1) & np.isfinite(weight).all(1)
-    if not done.any():
+    done = spectrum[["node", "weight"]].dropna("probe")
+    if not done.sizes["probe"]:
         return None
-    node, weight = node[done], weight[done]
-    below = node < -NEGATIVE * np.abs(node).max()
-    value, error = mean_and_error((weight * below).sum(1))
+    mass = negative_mass(done.assign_attrs(quantity="spectral_density"))
     explain = (
-        f"The share of directions with negative curvature (below -{NEGATIVE:g} of the largest), "
-        "averaged over random probes."
+        f"The share of directions with negative curvature (below -{mass.attrs['threshold']:g} of "
+        "the largest), averaged over random probes."
     )
-    return number("negative_mass", "negative curvature share", value, error, "fraction", explain)
+    value, error = 100 * float(mass["negative_mass"]), 100 * float(mass["standard_error"])
+    return number("negative_weight", "Spectrum below zero", value, error, "%", explain)
 
 
 def rise(position: np.ndarray, loss: np.ndarray) -> float | None:
@@ -144,11 +142,11 @@ def headline(tree: xr.DataTree) -> list[dict[str, Any]]:
             f"How much the loss rises {DISTANCE:.0%} of every filter's norm away, averaged over "
             f"{len(samples)} random directions."
         )
-        found.append(number("rise", f"rise of loss at {DISTANCE:.0%}", value, error, "", explain))
+        found.append(number("rise", "Rise of loss at 10 %", value, error, "", explain))
     if "residual" in parts.get("eigenvalues", ()):
         found += eigenvalue_numbers(parts["eigenvalues"])
     if "trace" in parts.get("trace", ()):
         found.append(trace_number(parts["trace"]))
     if "node" in parts.get("spectrum", ()):
-        found.append(negative_mass(parts["spectrum"]))
+        found.append(negative_number(parts["spectrum"]))
     return [n for n in found if n is not None]

@@ -24,8 +24,10 @@ def chunks_of(
         dims = getattr(array.metadata, "dimension_names", None) or ()
         laid = dims[:1] == (along,) and array.chunks[0] == 1
         if name != MARK and array.size:
-            yield name, array, ((unit,) if laid else (0,) * min(1, array.ndim)) + (0,) * (
-                array.ndim - 1
+            yield (
+                name,
+                array,
+                ((unit,) if laid else (0,) * min(1, array.ndim)) + (0,) * (array.ndim - 1),
             )
 
 

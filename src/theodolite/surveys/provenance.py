@@ -108,4 +108,6 @@ def changed_environment(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[
     """Versions and thread counts that differ: numbers may differ in their last digits."""
     before = {**old.get("versions", {}), "threads": old.get("machine", {}).get("threads")}
     after = {**new.get("versions", {}), "threads": new.get("machine", {}).get("threads")}
-    return [f"{k} {before[k]} -> {after[k]}" for k in after if before.get(k) not in (None, after[k])]
+    return [
+        f"{k} {before[k]} -> {after[k]}" for k in after if before.get(k) not in (None, after[k])
+    ]

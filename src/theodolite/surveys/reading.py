@@ -44,7 +44,8 @@ def read_group(store: Store, name: str) -> xr.Dataset:
             status.values[lost] = FAILED
     coords = {k: v for k, v in variables.items() if v.dims == (k,)}
     data = {k: v for k, v in variables.items() if k not in coords}
-    return xr.Dataset(data, coords, {str(k): v for k, v in node.attrs.items()})
+    attrs = {str(k): v for k, v in node.attrs.items() if (k, v) != ("failures", "{}")}
+    return xr.Dataset(data, coords, attrs)
 
 
 def tree_of(store: Store, provenance: str = "{}") -> xr.DataTree:
@@ -57,6 +58,7 @@ def tree_of(store: Store, provenance: str = "{}") -> xr.DataTree:
             code="E-K08",
         )
     order = [n for n in root.pop("groups", []) if n in store.root]
+    root.pop("units", None)
     found = {name: read_group(store, name) for name in order}
     tree = xr.DataTree(children={k: xr.DataTree(d) for k, d in found.items() if d.data_vars})
     created = json.loads(provenance).get("created", "")

@@ -87,17 +87,17 @@ def create_array(
 
 
 def prepare(store: Store, group: Group) -> None:
-    """Create a group's marks and the coordinates known beforehand; no effect the second time."""
+    """Create the coordinates known beforehand, then the marks; no effect where marks exist."""
     with naming(store.where(group.name)):
         node = store.root.require_group(group.name)
+        if MARK in node:
+            return
         for name, values in group.coords.items():
-            if name not in node:
-                write_whole(store, node, name, xr.DataArray(values, dims=(name,)).variable)
-        if MARK not in node:
-            along = group.along or "unit"
-            notes = {"long_name": f"status of the unit: {STATUS_MEANING}"}
-            how = {"chunks": (1,), "dtype": "u1", "attributes": notes}
-            create_array(store, node, MARK, (along,), (group.units,), **how)
+            write_whole(store, node, name, xr.DataArray(values, dims=(name,)).variable)
+        along = group.along or "unit"
+        notes = {"long_name": f"status of the unit: {STATUS_MEANING}"}
+        how = {"chunks": (1,), "dtype": "u1", "attributes": notes}
+        create_array(store, node, MARK, (along,), (group.units,), **how)
 
 
 def write_whole(store: Store, node: zarr.Group, name: str, variable: xr.Variable) -> None:
@@ -140,6 +140,13 @@ def write_slice(
 ) -> None:
     """Write one unit's slice of an array, which is exactly one of its chunks."""
     dims = (str(group.along), *(str(d) for d in variable.dims if d != group.along))
+    if group.along not in variable.dims:
+        raise StorageError(
+            f"unit {unit} of {group.name} gave {name}, which does not lie along {group.along!r}.",
+            why="it could not be told which unit wrote it.",
+            fix="give it that dimension, or make it a coordinate of the group.",
+            code="E-K10",
+        )
     values = np.asarray(variable.transpose(*dims).values)
     shape = (group.units, *values.shape[1:])
     if name not in node:
@@ -196,10 +203,10 @@ def write_unit(store: Store, group: Group, unit: int, result: xr.Dataset) -> Non
         for name, variable in result.variables.items():
             if str(name) in group.coords:
                 continue
-            if group.along is not None and group.along in variable.dims:
-                write_slice(store, node, group, unit, str(name), variable)
-            elif group.along is None or str(name) not in node:
+            if group.along is None:
                 write_whole(store, node, str(name), variable)
+            else:
+                write_slice(store, node, group, unit, str(name), variable)
         if "quantity" not in node.attrs or group.along is None:
             write_facts(store, group.name, {str(k): v for k, v in result.attrs.items()})
         forget_failure(store, group, unit)
@@ -208,14 +215,11 @@ def write_unit(store: Store, group: Group, unit: int, result: xr.Dataset) -> Non
 
 def forget_failure(store: Store, group: Group, unit: int) -> None:
     """Drop the reason of an earlier failure of a unit that has its numbers now."""
-    node = store.root[group.name]
-    if "failures" in node.attrs:
-        reasons = dict(json.loads(str(node.attrs["failures"])))
+    attrs = store.root[group.name].attrs
+    if "failures" in attrs:
+        reasons = dict(json.loads(str(attrs["failures"])))
         reasons.pop(str(unit), None)
-        if reasons:
-            write_facts(store, group.name, {"failures": json.dumps(reasons)})
-        else:
-            del node.attrs["failures"]
+        write_facts(store, group.name, {"failures": json.dumps(reasons)})
 
 
 def write_failure(store: Store, group: Group, unit: int, reason: str) -> None:
@@ -243,7 +247,7 @@ def write_facts(store: Store, name: str, facts: Mapping[str, Any]) -> None:
     with naming(store.where(name)):
         node = store.root[name] if name else store.root
         if any(node.attrs.get(k) != v for k, v in facts.items()):
-            node.attrs.update(dict(facts))
+            node.update_attributes({**node.attrs, **facts})
             settle(store, store.where(*name.split("/"), "zarr.json"))
 
 

@@ -85,6 +85,7 @@ def root_facts(target: Target, configuration: Configuration) -> dict[str, Any]:
         "params": facts["params"],
         "examples": facts["examples"],
         "test_examples": target.test.examples if target.test is not None else 0,
+        "examples_available": target.examples_available or facts["examples"],
         "seed": configuration.seed,
         "preset": configuration.preset,
     }
@@ -142,7 +143,7 @@ def concluded(run: Run) -> xr.DataTree:
 
 def summary(tree: xr.DataTree) -> dict[str, Any]:
     """The headline numbers and the certificate as plain data; the report adds its sentences."""
-    certificate: dict[str, Any] = {}
+    certificate: dict[str, Any] | None = None
     if "certificate" in tree.children:
         attrs = tree["certificate"].attrs
         certificate = {k: attrs[k] for k in ("verdict", "reason") if k in attrs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,22 @@ class Target:
     ``test`` is the same model and loss on held-out data; it is evaluated at the same points.
     ``checkpoints`` are files of weights along a training, ``recipe`` how to train such a model
     anew, ``training`` the history of its training, shown in the report. ``name`` is what the
-    report is called; by default the class of the model.
+    report is called; by default the class of the model. ``examples_available`` is the number of
+    training examples there are, where `objective` holds a sample of them.
 
     Raises `InvalidType` where a part is of another kind, `InvalidArgument` where ``test`` has
     other parameters than ``objective``.
     """
 
     objective: Objective
+    _: KW_ONLY
     test: Objective | None = None
     checkpoints: tuple[str | Path, ...] = ()
     recipe: Recipe | Callable[..., Any] | None = None
     example_inputs: Any = None
     name: str | None = None
     training: xr.Dataset | None = None
+    examples_available: int | None = None
 
     def __post_init__(self) -> None:
         for part in ("objective", "test"):
@@ -106,16 +109,13 @@ def adjusted(
         if target.test is not None and target.test.model is not target.objective.model:
             load_weights(target.test.model, checkpoint)
     again = checkpoint is not None
-    objective = rebuilt(target.objective, limit, again)
-    test = None if target.test is None else rebuilt(target.test, limit, again)
-    return Target(
-        objective,
-        test,
-        target.checkpoints,
-        target.recipe,
-        target.example_inputs,
-        target.name,
-        target.training,
+    changed = rebuilt(target.objective, limit, again)
+    all_examples = target.examples_available or target.objective.examples
+    return replace(
+        target,
+        objective=changed,
+        test=None if target.test is None else rebuilt(target.test, limit, again),
+        examples_available=all_examples if changed.examples < all_examples else None,
     )
 
 

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
-import random
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from theodolite.datasets.splits import Split
-from theodolite.engines.snapshot import preserved
 from theodolite.errors import InvalidType, NotFinite, TheodoliteWarning, UnsupportedModel
 from theodolite.seeds import child_seed, torch_generator
 from theodolite.training import checkpoints as storage
 from theodolite.training.evaluation import all_scores
 from theodolite.training.history import history_dataset
+from theodolite.training.isolation import isolated, seed_streams
 from theodolite.training.losses import example_loss
 from theodolite.training.recipe import Recipe, learning_rate_share, optimizer_of
 from theodolite.training.steps import Step
@@ -66,8 +63,9 @@ def train(
     The same recipe gives bit-identical weights on one machine with one version of torch and
     one number of threads; on CUDA, as far as torch's deterministic algorithms go. Loss and
     accuracy of every part of the data are means over all its examples in eval mode, without
-    label smoothing (at epoch 0, with BatchNorm's averages still as built). The caller's generators, flags and module are as before, also after an
-    error. ``progress`` is called with the optimizer steps done and in all.
+    label smoothing (at epoch 0, with BatchNorm's averages still as built). The caller's
+    generators, flags and module are as before, also after an error. ``progress`` is called
+    with the optimizer steps done and in all.
 
     With a folder for ``checkpoints``, the weights after every epoch are kept there and a
     training that was killed continues from the last whole epoch, to the same bits as one made
@@ -88,13 +86,9 @@ def train(
     (True, False)
     """
     folder = None if checkpoints is None else Path(checkpoints)
-    elsewhere = torch.get_default_device().type != "cpu"
-    filled = torch.utils.deterministic.fill_uninitialized_memory
-    try:
-        with torch.device("cpu") if elsewhere else nullcontext():
-            run = preserved((), lambda: _trained(recipe, progress, folder))
-    finally:
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+    x = recipe.data.train[0]
+    dtype = x.dtype if x.is_floating_point() else torch.float32
+    run = isolated(dtype, lambda: _trained(recipe, progress, folder))
     if run.diverged is not None:
         warnings.warn(
             f"Training diverged at {run.diverged}: the loss is not finite. "
@@ -108,7 +102,6 @@ def train(
 def _trained(
     recipe: Recipe, progress: Callable[[int, int], None] | None, folder: Path | None
 ) -> Run:
-    _set_flags(recipe)
     bench = _bench(recipe)
     data = recipe.data.changed(lambda x, y: (x.to(recipe.device), y.to(recipe.device)))
     done = _start(bench, folder, lambda: _row(bench, data, 0))
@@ -128,28 +121,8 @@ def _trained(
     return Run(recipe, bench.model.eval(), history, at, kept)
 
 
-def _set_flags(recipe: Recipe) -> None:
-    """What training wants of the process; `preserved` puts the caller's back."""
-    torch.set_grad_enabled(True)
-    for device in ("cpu", "cuda"):
-        torch.set_autocast_enabled(device, False)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs a third of the time
-    torch.backends.cudnn.benchmark = False
-    x = recipe.data.train[0]
-    torch.set_default_dtype(x.dtype if x.is_floating_point() else torch.float32)
-
-
-def _seed_streams(recipe: Recipe, seed: int) -> None:
-    torch.default_generator.manual_seed(seed)
-    if recipe.device == "cuda":
-        torch.cuda.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-
-
 def _bench(recipe: Recipe) -> _Bench:
-    _seed_streams(recipe, child_seed(recipe.seed, "initialization"))
+    seed_streams(child_seed(recipe.seed, "initialization"), recipe.device)
     given = recipe.model
     model = copy.deepcopy(given) if isinstance(given, nn.Module) else given()
     if not isinstance(model, nn.Module):
@@ -223,7 +196,7 @@ def _epoch(
     model.train()
     for i, batch in enumerate(order.to(y.device).tensor_split(count)):
         step = epoch * count + i
-        _seed_streams(recipe, child_seed(order_seed, "step", step))
+        seed_streams(child_seed(order_seed, "step", step), recipe.device)
         bench.optimizer.zero_grad(set_to_none=True)
         value = loss(model(x[batch]), y[batch]).mean()
         if not math.isfinite(value.item()):

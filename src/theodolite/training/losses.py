@@ -12,7 +12,7 @@ from theodolite.errors import InvalidArgument, InvalidData
 ExampleLoss = Callable[[Tensor, Tensor], Tensor]
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
+def cross_entropy(outputs: Tensor, targets: Tensor, *, smoothing: float | int = 0) -> Tensor:
     """``-log softmax(outputs)[target]`` of every example, ``(example,)``."""
     if outputs.ndim != 2 or targets.ndim != 1 or targets.is_floating_point():
         raise InvalidData(
@@ -20,6 +20,13 @@ def cross_entropy(outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -
             f"got {tuple(outputs.shape)} and {targets.dtype} {tuple(targets.shape)}.",
             fix="pass loss=function(outputs, targets) -> (example,) for other shapes",
             code="E-T42",
+        )
+    low, high, classes = int(targets.min()), int(targets.max()), outputs.shape[1]
+    if low < 0 or high >= classes:
+        raise InvalidData(
+            f"labels must lie between 0 and {classes - 1}; got {high if low >= 0 else low}.",
+            why=f"the model has {classes} outputs",
+            code="E-T50",
         )
     return functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=smoothing)
 
@@ -35,7 +42,7 @@ def mse(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1)
 
 
-def example_loss(loss: str | ExampleLoss, *, smoothing: float = 0.0) -> ExampleLoss:
+def example_loss(loss: str | ExampleLoss, *, smoothing: float | int = 0) -> ExampleLoss:
     """The loss called `loss`, or `loss` itself; smoothing belongs to ``cross_entropy`` alone."""
     if smoothing and loss != "cross_entropy":
         raise InvalidArgument(

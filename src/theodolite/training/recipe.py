@@ -49,20 +49,21 @@ class Recipe:
     data: Split
     loss: str | ExampleLoss = "cross_entropy"
     optimizer: str = "sgd"
-    learning_rate: float = 0.1
-    momentum: float = 0.9
+    learning_rate: float | int = 0.1
+    momentum: float | int = 0.9
     nesterov: bool = False
-    weight_decay: float = 0.0
+    weight_decay: float | int = 0.0
     batch_size: int = 128
     epochs: int = 10
     schedule: str = "cosine"
-    warmup: float = 0.0
-    label_smoothing: float = 0.0
+    warmup: float | int = 0.0
+    label_smoothing: float | int = 0.0
     seed: int = 0
     order_seed: int | None = None
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        self._check_counts()
         for name, allowed in (
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
@@ -87,7 +88,6 @@ class Recipe:
                     where="Recipe",
                     code="E-T46",
                 )
-        self._check_counts()
         example_loss(self.loss, smoothing=self.label_smoothing)
 
     def _check_counts(self) -> None:

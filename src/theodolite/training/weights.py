@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import struct
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,34 +65,39 @@ def read_plain(path: Path) -> Any:
     """What ``torch.save`` wrote, if it is tensors and plain containers; refused otherwise."""
     try:
         _refuse_compressed(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch comments on old pickle protocols
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported operand" in str(error) or "Weights only" not in str(error):
-            raise _damaged(path, error) from error
-        raise StorageError(
-            f"{path.name} was refused: it holds more than tensors, and loading it would run code.",
-            where=str(path),
-            why=_reason(error),
-            fix=_PLAIN,
-            code="E-T61",
-        ) from error
+        raise (_refused if _is_pickle(path) else _damaged)(path, error) from error
     except StorageError:
         raise
     except _DAMAGE as error:
         raise _damaged(path, error) from error
 
 
-def _reason(error: Exception) -> str:
-    """The line of torch's message that names the offending object."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if "Error:" in line or "GLOBAL" in line), lines[0])
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2)[:1] == b"\x80" or zipfile.is_zipfile(path)
+
+
+def _refused(path: Path, error: Exception) -> StorageError:
+    named = re.search(r"(?i:global|class)[ :]+(?:GLOBAL )?([\w.]+\.\w+)", str(error))
+    why = f"it asks for {named[1]}" if named else "it is a pickle that torch.save did not write"
+    return StorageError(
+        f"{path.name} was refused: it holds more than tensors, and loading it would run code.",
+        where=str(path),
+        why=why,
+        fix=_PLAIN,
+        code="E-T61",
+    )
 
 
 def _damaged(path: Path, error: BaseException) -> StorageError:
     return StorageError(
         f"{path.name} is not a whole checkpoint: it is truncated, damaged or of another kind.",
         where=str(path),
-        why=str(error).strip().split("\n")[0] or type(error).__name__,
+        why=re.split(r"\. |\n", str(error).strip())[0] or type(error).__name__,
         fix="copy or save it again; .safetensors and torch.save files are read",
         code="E-T62",
     )
@@ -146,17 +153,14 @@ def _is_state(value: object) -> bool:
 def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) -> nn.Module:
     """Copy the tensors of a file into `model`, in place, and return it.
 
-    Names and shapes must agree exactly, after removing a "module." or "_orig_mod." that
-    wrappers put before every name. Narrower types are widened; a type that would lose digits is
+    Names and shapes must agree exactly, but for a "module." or "_orig_mod." that wrappers put
+    before every name. Narrower types are widened; a type that would lose digits is
     refused. Nothing is written to `model` unless everything fits.
 
     Raises what `load_state` raises, and `UnsupportedModel` listing the first differences.
     """
-    state = load_state(path, key=key)
-    for prefix in PREFIXES:
-        if all(k.startswith(prefix) for k in state):
-            state = {k.removeprefix(prefix): v for k, v in state.items()}
     own = {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
+    state = _as_named_in(own, load_state(path, key=key))
     problems = [f"{k} is missing" for k in own if k not in state]
     problems += [f"{k} is not in the model" for k in state if k not in own]
     for name in own.keys() & state.keys():
@@ -174,6 +178,17 @@ def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) 
     return model
 
 
+def _as_named_in(own: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` without, or with, the prefix of a wrapper that only one of the two has."""
+    for prefix in PREFIXES:
+        ours, theirs = (all(k.startswith(prefix) for k in names) for names in (own, state))
+        if theirs and not ours:
+            state = {k.removeprefix(prefix): v for k, v in state.items()}
+        elif ours and not theirs:
+            state = {prefix + k: v for k, v in state.items()}
+    return state
+
+
 def _misfit(name: str, own: Tensor, other: Tensor) -> list[str]:
     if own.shape != other.shape:
         return [f"{name} has shape {tuple(other.shape)}, not {tuple(own.shape)}"]
@@ -182,7 +197,7 @@ def _misfit(name: str, own: Tensor, other: Tensor) -> list[str]:
     return []
 
 
-def save_state(state: Mapping[str, Tensor], path: str | Path) -> Path:
+def save_state(state: Mapping[str, Any], path: str | Path) -> Path:
     """Write tensors by name as ``.safetensors``, whole or not at all, and return the path.
 
     Tensors that share memory are stored once each. Raises `StorageError` where the disk

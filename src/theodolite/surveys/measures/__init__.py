@@ -1,12 +1,20 @@
-"""What a survey can measure, by name."""
+"""What a survey can measure, by name, in the order in which it is measured."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from theodolite.surveys.measures.certificate import CERTIFICATE
+from theodolite.surveys.measures.eigenvalues import EIGENVALUES
+from theodolite.surveys.measures.lines import LINES
+from theodolite.surveys.measures.planes import PLANES
+from theodolite.surveys.measures.spectrum import SPECTRUM
 from theodolite.surveys.measures.start import background
+from theodolite.surveys.measures.trace import TRACE
 from theodolite.surveys.plan import Measure
 
-MEASURES: Mapping[str, Measure] = {}
+MEASURES: Mapping[str, Measure] = {
+    m.name: m for m in (CERTIFICATE, PLANES, LINES, SPECTRUM, EIGENVALUES, TRACE)
+}
 
 __all__ = ["MEASURES", "background"]

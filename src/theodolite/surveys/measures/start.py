@@ -24,7 +24,11 @@ def start(target: Target) -> xr.Dataset:
     objectives = {"train": target.objective, "test": target.test}
     found = {k: o.metrics() for k, o in objectives.items() if o is not None}
     variables: dict[str, Variable] = {
-        name: (("split",), np.array([m.get(name, np.nan) for m in found.values()]), {"long_name": w})
+        name: (
+            ("split",),
+            np.array([m.get(name, np.nan) for m in found.values()]),
+            {"long_name": w},
+        )
         for name, w in WORDS.items()
         if any(name in m for m in found.values())
     }

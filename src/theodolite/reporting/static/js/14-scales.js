@@ -33,16 +33,31 @@ function logTicks(low, high, most) {
   return ticks.filter((t) => t >= low && t <= high);
 }
 
-function axisScale(kind, low, high, from, to) {
-  const log = kind === "log";
-  const f = log ? Math.log10 : (v) => v;
+// Linear within a range around zero, logarithmic beyond: decades on both sides, thinned to fit.
+function wideTicks(low, high, within, most) {
+  const decades = [];
+  for (let e = Math.ceil(Math.log10(within) - 1e-9); 10 ** e <= Math.max(-low, high); e++) decades.push(Number(`1e${e}`));
+  const below = decades.filter((d) => -d >= low).map((d) => -d).reverse(), above = decades.filter((d) => d <= high);
+  const stride = Math.ceil((below.length + above.length + 1) / most);
+  const keep = (list) => list.filter((_, k) => (list.length - 1 - k) % stride === 0);
+  return [...keep([...below].reverse()).reverse(), 0, ...keep(above)];
+}
+
+const TRANSFORMS = {
+  linear: () => [(v) => v, (u) => u],
+  log: () => [Math.log10, (u) => 10 ** u],
+  wide: (within) => [(v) => Math.asinh(v / within), (u) => within * Math.sinh(u)],
+};
+
+function axisScale(kind, low, high, from, to, within) {
+  const [f, inverse] = TRANSFORMS[kind](within);
   const a = f(low), span = f(high) - a || 1;
   const place = (value) => from + ((f(value) - a) / span) * (to - from);
-  const back = (pixel) => {
-    const v = a + ((pixel - from) / (to - from)) * span;
-    return log ? 10 ** v : v;
+  const back = (pixel) => inverse(a + ((pixel - from) / (to - from)) * span);
+  const ticks = (most) => {
+    if (kind === "wide") return wideTicks(low, high, within, most);
+    return (kind === "log" && high / low > 5 ? logTicks : linearTicks)(low, high, most);
   };
-  const ticks = (most) => (log && high / low > 5 ? logTicks : linearTicks)(low, high, most);
   return { place, back, ticks, kind, low, high };
 }
 

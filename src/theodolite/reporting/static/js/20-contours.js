@@ -55,32 +55,31 @@ function contourLines(value, columns, rows, level) {
   return lines;
 }
 
-function lengthOf(line) {
-  let total = 0;
-  for (let k = 1; k < line.length; k++) total += Math.hypot(line[k][0] - line[k - 1][0], line[k][1] - line[k - 1][1]);
-  return total;
+// Length along a line up to each of its points.
+function arcLengths(line) {
+  const out = [0];
+  for (let k = 1; k < line.length; k++) {
+    out.push(out[k - 1] + Math.hypot(line[k][0] - line[k - 1][0], line[k][1] - line[k - 1][1]));
+  }
+  return out;
 }
 
 // A straight stretch for a label of the given width, away from the border and from other labels.
 function labelPlace(line, width, box, taken) {
+  const arc = arcLengths(line);
   let best = null;
-  for (let k = 1; k + 1 < line.length; k++) {
-    let a = k, b = k, left = 0, right = 0;
-    while (a > 0 && left < width / 2) left += Math.hypot(line[a][0] - line[a - 1][0], line[a][1] - line[--a][1]);
-    while (b + 1 < line.length && right < width / 2) right += Math.hypot(line[b][0] - line[b + 1][0], line[b][1] - line[++b][1]);
-    if (left < width / 2 || right < width / 2) continue;
-    const chord = Math.hypot(line[b][0] - line[a][0], line[b][1] - line[a][1]);
+  for (let k = 1, a = 0, b = 0; k + 1 < line.length; k++) {
+    while (arc[k] - arc[a + 1] >= width / 2) a++;
+    while (b + 1 < line.length && arc[b] - arc[k] < width / 2) b++;
+    if (arc[k] - arc[a] < width / 2 || arc[b] - arc[k] < width / 2) continue;
     const [x, y] = line[k];
     const edge = Math.min(x - box.left, box.right - x, y - box.top, box.bottom - y);
-    if (edge < 14) continue;
-    if (taken.some(([p, q]) => Math.hypot(p - x, q - y) < 34)) continue;
-    const score = chord / (left + right) + Math.min(edge, 40) / 400;
-    if (!best || score > best.score) {
-      let angle = (Math.atan2(line[b][1] - line[a][1], line[b][0] - line[a][0]) * 180) / Math.PI;
-      if (angle > 90) angle -= 180;
-      if (angle < -90) angle += 180;
-      best = { x, y, angle, score };
-    }
+    if (edge < 14 || taken.some(([p, q]) => Math.hypot(p - x, q - y) < 34)) continue;
+    const dx = line[b][0] - line[a][0], dy = line[b][1] - line[a][1];
+    const score = Math.hypot(dx, dy) / (arc[b] - arc[a]) + Math.min(edge, 40) / 400;
+    if (best && score <= best.score) continue;
+    const angle = (Math.atan2(dy, dx) * 180) / Math.PI;
+    best = { x, y, score, angle: angle > 90 ? angle - 180 : angle < -90 ? angle + 180 : angle };
   }
   return best && best.score > 0.85 ? best : null;
 }

@@ -1,0 +1,152 @@
+"""What a run says about itself: header, plan, checks, numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import xarray as xr
+
+from theodolite import __version__
+from theodolite.cli.durations import about
+from theodolite.reporting import report, write_summary
+from theodolite.reporting.numbers import Number
+from theodolite.reporting.numbers import text as number_text
+from theodolite.surveys.plan import Outline, Plan
+from theodolite.surveys.target import Target
+
+LONG = 1800
+"""Seconds above which a plan suggests a smaller one."""
+
+FIVE = (
+    "loss",
+    "test_loss",
+    "test_accuracy",
+    "accuracy",
+    "rise",
+    "largest_eigenvalue",
+    "trace",
+    "negative_weight",
+)
+"""The headline numbers printed at the end, the first five there are."""
+
+
+def header(target: Target) -> str:
+    """Who is measured, in one line."""
+    facts = target.objective.facts()
+    count = f"{facts['examples']:,}"
+    if target.examples_available:
+        count += f" of {target.examples_available:,}"
+    return (
+        f"Theodolite {__version__}  {target.title} · {facts['params']:,} parameters · "
+        f"{count} examples · {facts['device']} {facts['dtype']}"
+    )
+
+
+def plan_lines(
+    lines: Sequence[Outline], per_pass: float, plan: Plan, target: Target, *, reasons: bool = False
+) -> str:
+    """The plan as a table: measure, units, cost in forward passes, time."""
+    rows = [
+        (
+            line.measure,
+            f"{line.todo:,} of {line.units:,}" if reasons else f"{line.units:,}",
+            f"{line.passes:,.0f}",
+            about(line.passes * per_pass),
+            line.reason if reasons else "",
+        )
+        for line in lines
+    ]
+    total = sum(line.passes for line in lines)
+    rows.append(("total", "", f"{total:,.0f}", about(total * per_pass), memory(plan, target)))
+    head = ("measure", "units", "passes", "time", "why" if reasons else "")
+    widths = [max(len(r[k]) for r in [head, *rows]) for k in range(4)]
+    body = [
+        f"{'Plan' if k == 0 else '':9}{r[0]:{widths[0]}}  {r[1]:>{widths[1]}}  {r[2]:>{widths[2]}}  "
+        f"{r[3]:{widths[3]}}  {r[4]}".rstrip()
+        for k, r in enumerate([head, *rows])
+    ]
+    if total * per_pass > LONG:
+        body.append(f"{'':9}A smaller survey: --limit 1000, --preset quick or --measures lines.")
+    return "\n".join(body)
+
+
+def memory(plan: Plan, target: Target) -> str:
+    """What is in use now and the vectors that will be held; activations come on top."""
+    objective = target.objective
+    width = objective.start.element_size() * objective.space.size
+    vectors = max((g.vectors for g in plan.groups), default=0)
+    bytes_ = psutil.Process().memory_info().rss + vectors * width
+    return f"about {bytes_ / 1e9:.1f} GB"
+
+
+def plan_json(lines: Sequence[Outline], per_pass: float, path: Path) -> dict[str, Any]:
+    """The plan as plain data."""
+    measures = [
+        {
+            "measure": line.measure,
+            "units": line.units,
+            "to_compute": line.todo,
+            "failed": line.failed,
+            "passes": line.passes,
+            "seconds": round(line.passes * per_pass, 3),
+            "reason": line.reason,
+        }
+        for line in lines
+    ]
+    seconds = round(sum(line.passes for line in lines) * per_pass, 3)
+    return {"run": str(path), "seconds": seconds, "measures": measures}
+
+
+def numbers_of(tree: xr.DataTree) -> dict[str, tuple[str, Number]]:
+    """The headline by name: label and number."""
+    return {
+        row["name"]: (
+            row["label"],
+            Number(
+                math.nan if row["value"] is None else row["value"],
+                row["error"],
+                row["exact"],
+                row["unit"],
+            ),
+        )
+        for row in json.loads(tree.attrs["headline"])
+    }
+
+
+def headline_lines(tree: xr.DataTree) -> str:
+    """The five most telling headline numbers with their errors."""
+    found = numbers_of(tree)
+    chosen = [found[name] for name in FIVE if name in found][:5]
+    width = max((len(label) for label, _ in chosen), default=0)
+    return "\n".join(f"{label:{width}}  {number_text(number)}" for label, number in chosen)
+
+
+def failure_lines(tree: xr.DataTree) -> str:
+    """Which units failed, and the first reason of each group."""
+    lines = []
+    for name, child in tree.children.items():
+        reasons = json.loads(str(child.attrs.get("failures", "{}")))
+        if reasons:
+            first = next(iter(reasons.values()))
+            lines.append(f"{name}: {len(reasons)} failed: {first}")
+    return "\n".join(lines)
+
+
+def checks_line(certificate: xr.Dataset) -> str:
+    """The certificate in one line, as ``determinism ✓  symmetry ✓ 2e-7``."""
+    names = certificate["check"].values.tolist()
+    marks = ["✓" if p else "✗" for p in certificate["passed"].values.tolist()]
+    verdict = certificate.attrs.get("verdict", "")
+    shown = "  ".join(f"{n} {m}" for n, m in zip(names, marks, strict=True))
+    return f"Checks   {verdict}: {shown}"
+
+
+def write_reports(tree: xr.DataTree, folder: Path) -> Path:
+    """``report.html`` and ``summary.json`` of a run; returns the page."""
+    write_summary(tree, folder / "summary.json")
+    return report(tree, folder / "report.html")

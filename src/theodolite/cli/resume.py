@@ -1,0 +1,34 @@
+"""``theodolite resume``: continue a run where it was left."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def resume(
+    run: Annotated[str, Parameter(help="The run folder.")],
+    /,
+    *,
+    time_budget: Annotated[
+        str | None, Parameter(help="Begin nothing after this time, as 90s or 10m.")
+    ] = None,
+    retry_failed: Annotated[bool, Parameter(help="Compute failed units again.")] = False,
+    repair: Annotated[bool, Parameter(help="Compute damaged units again.")] = False,
+    dry_run: Annotated[bool, Parameter(help="Print the plan and do nothing else.")] = False,
+    as_json: Annotated[
+        bool, Parameter(name="--json", help="Print JSON instead of a path.")
+    ] = False,
+) -> int:
+    """Continue a run where it was left, from its own config.toml."""
+    from theodolite.cli.running import resumed
+
+    return resumed(
+        run,
+        time_budget=time_budget,
+        retry_failed=retry_failed,
+        repair=repair,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

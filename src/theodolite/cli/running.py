@@ -1,0 +1,245 @@
+"""The way of every command that measures: settings, target, plan, work, report."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from theodolite.cli import printing, terminal, watching
+from theodolite.cli.durations import parse_duration
+from theodolite.cli.failures import FAILED, INCOMPLETE
+from theodolite.cli.folders import default_folder, resume_command
+from theodolite.cli.options import Options
+from theodolite.errors import InvalidArgument
+from theodolite.surveys import surveying
+from theodolite.surveys.configuration import Configuration, from_table, read_toml
+from theodolite.surveys.factories import load_target, parse_arguments, resolved_name
+from theodolite.surveys.folder import continued, run_path
+from theodolite.surveys.measures import MEASURES
+from theodolite.surveys.plan import Plan, outline
+from theodolite.surveys.reading import reading_store
+from theodolite.surveys.surveying import Finished
+from theodolite.surveys.target import Target, adjusted
+
+Complete = Callable[[dict[str, Any]], dict[str, Any]]
+
+TERMINATED = 143
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A resolved command: what to measure, where to, and how to go about it."""
+
+    configuration: Configuration
+    path: Path
+    fresh: bool = False
+    repair: bool = False
+    retry_failed: bool = False
+    time_budget: float | None = None
+    dry_run: bool = False
+    as_json: bool = False
+
+
+def measured(
+    target: str | None,
+    options: Options,
+    *,
+    measures: Iterable[str] | None = None,
+    family: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    complete: Complete | None = None,
+) -> int:
+    """Run ``survey``, or one family of measurements with some settings changed."""
+    table = read_toml(options.config) if options.config is not None else {}
+    names = [family] if family else measures if measures is not None else table.get("measures")
+    preset = options.preset or table.get("preset", "quick")
+    settings = {
+        k: dict(v) for k, v in table.get("settings", {}).items() if not family or k == family
+    }
+    if options.preset is not None and options.config is not None:
+        settings = {}  # a preset named on the command line is the whole answer
+    if family:
+        given = {k: v for k, v in (changes or {}).items() if v is not None}
+        settings[family] = {**settings.get(family, {}), **given}
+        if complete is not None:
+            base = {**MEASURES[family].presets.get(preset, {}), **settings[family]}
+            settings[family] = complete(base)
+    configuration = resolved(target, options, table, names, preset, settings)
+    place = options.output or default_folder(configuration.target or "run", family)
+    return carried_out(
+        Job(
+            configuration,
+            run_path(place),
+            fresh=options.fresh,
+            time_budget=seconds_of(options.time_budget),
+            dry_run=options.dry_run,
+            as_json=options.as_json,
+        )
+    )
+
+
+def resolved(
+    target: str | None,
+    options: Options,
+    table: Mapping[str, Any],
+    names: Iterable[str] | None,
+    preset: str,
+    settings: Mapping[str, Mapping[str, Any]],
+) -> Configuration:
+    """Options over the configuration file over the preset."""
+    name = target or table.get("target")
+    if name is None:
+        raise InvalidArgument(
+            "no target was given.",
+            fix="pass file.py:function, or write one first with theodolite init.",
+            code="E-I04",
+        )
+    checkpoint = options.checkpoint or table.get("checkpoint")
+    seed = options.seed if options.seed is not None else table.get("seed", 0)
+    if seed < 0:
+        raise InvalidArgument(f"seed must be at least 0; got {seed}.", code="E-S14")
+    return surveying.configured(
+        measures=names,
+        preset=preset,
+        settings=settings,
+        seed=seed,
+        limit=options.limit if options.limit is not None else table.get("limit"),
+        target=resolved_name(name),
+        arguments={**table.get("arguments", {}), **parse_arguments(options.argument)},
+        checkpoint=None if checkpoint is None else str(Path(checkpoint).resolve()),
+        device=options.device or table.get("device"),
+    )
+
+
+def seconds_of(time_budget: str | None) -> float | None:
+    return None if time_budget is None else parse_duration(time_budget)
+
+
+def resumed(run: str, **how: Any) -> int:
+    """Continue the run in a folder from its own configuration."""
+    path = run_path(run)
+    file = path / "config.toml"
+    if not file.exists():
+        raise InvalidArgument(
+            f"{path} holds no run to resume.",
+            fix="pass a folder that has a config.toml.",
+            code="E-I05",
+        )
+    configuration = from_table(read_toml(file))
+    if configuration.target is None:
+        raise InvalidArgument(
+            f"the target of {path} was made in Python and cannot be built from here.",
+            fix="run that program again: survey(..., out=...) continues where it was left.",
+            code="E-I06",
+        )
+    budget = seconds_of(how.pop("time_budget", None))
+    return carried_out(Job(configuration, path, time_budget=budget, **how))
+
+
+def carried_out(job: Job) -> int:
+    """Build the target, print the plan, and, unless it is a dry run, do the work."""
+    target = built(job.configuration)
+    terminal.say(printing.header(target))
+    plan = surveying.planned(target, job.configuration)
+    per_pass = seconds_a_pass(target)
+    if job.dry_run:
+        return dry_run(job, target, plan, per_pass)
+    terminal.say(printing.plan_lines(outline(plan), per_pass, plan, target))
+    terminal.say(f"Store    {job.path}  (resumable)")
+    finished = with_signals(job, target, plan)
+    return concluded(job, finished)
+
+
+def built(configuration: Configuration) -> Target:
+    """The target at its checkpoint and on its sample of examples."""
+    c = configuration
+    made = load_target(c.target or "", c.arguments, device=c.device)
+    return adjusted(made, checkpoint=c.checkpoint, limit=c.limit)
+
+
+def seconds_a_pass(target: Target) -> float:
+    """How long one forward pass over the training examples takes, the second of two."""
+    target.objective.value()
+    began = time.perf_counter()
+    target.objective.value()
+    return time.perf_counter() - began
+
+
+def dry_run(job: Job, target: Target, plan: Plan, per_pass: float) -> int:
+    """Say what would be computed and why, and touch nothing."""
+    kept = job.path / "results.zarr" / "zarr.json"
+    store = None
+    if not job.fresh:
+        continued(job.path, surveying.identified(target, job.configuration))
+        store = reading_store(kept.parent) if kept.exists() else None
+    lines = outline(plan, store)
+    if job.as_json:
+        terminal.result(json.dumps(printing.plan_json(lines, per_pass, job.path), indent=1))
+    terminal.say(printing.plan_lines(lines, per_pass, plan, target, reasons=True))
+    terminal.say(f"Store    {job.path}  (nothing was written)")
+    return 0
+
+
+@contextmanager
+def terminating() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, with everything saved; undone afterwards."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def with_signals(job: Job, target: Target, plan: Plan) -> Finished:
+    """Do the work; stopped from outside, say how to go on."""
+    try:
+        with terminating(), watching.watching(plan) as watch:
+            return surveying.conduct(
+                target,
+                job.configuration,
+                job.path,
+                fresh=job.fresh,
+                repair=job.repair,
+                retry_failed=job.retry_failed,
+                time_budget=job.time_budget,
+                watch=watch,
+                command=["theodolite", *sys.argv[1:]],
+            )
+    except (KeyboardInterrupt, SystemExit):
+        terminal.say(f"Stopped; what was computed is saved. To go on: {resume_command(job.path)}")
+        raise
+
+
+def concluded(job: Job, finished: Finished) -> int:
+    """Write the report, print the numbers, and give the result to stdout."""
+    tree, outcome = finished.tree, finished.outcome
+    page = printing.write_reports(tree, job.path)
+    terminal.say(printing.headline_lines(tree))
+    failures = printing.failure_lines(tree)
+    if failures:
+        terminal.say(failures)
+    if outcome.left:
+        terminal.say(f"{outcome.left} units are left. To go on: {resume_command(job.path)}")
+    if job.as_json:
+        summary = json.loads((job.path / "summary.json").read_text())
+        terminal.result(
+            json.dumps({**summary, "run": str(job.path), "report": str(page)}, indent=1)
+        )
+    else:
+        terminal.result(str(page))
+    return INCOMPLETE if outcome.left else FAILED if outcome.failed else 0

@@ -1,0 +1,96 @@
+"""stdout for the result, stderr for everything else, and nothing that could steer a terminal."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from rich.console import Console
+
+from theodolite.errors import TheodoliteWarning
+
+PLAIN = {"✓": "ok", "✗": "no", "·": "-", "×": "x", "±": "+-", "−": "-", "…": "...", "→": "->"}
+"""Stand-ins where a terminal cannot show the sign."""
+
+
+def clean(text: str) -> str:
+    """`text` with control characters made visible, line ends apart.
+
+    Escape sequences in the name of a model or a file could otherwise move the cursor, recolor or
+    retitle the terminal, or hide what was printed before; so could marks that reverse the
+    direction of writing.
+
+    >>> clean("a\\x1b[31mb\\u202ec")
+    'a\\\\x1b[31mb\\\\u202ec'
+    """
+    return "".join(
+        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else ascii(c)[1:-1]
+        for c in text
+    )
+
+
+def fitting(text: str, stream: IO[str] | None) -> str:
+    """`text` with signs the stream's encoding lacks replaced."""
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        for sign, plain in PLAIN.items():
+            text = text.replace(sign, plain)
+        text = text.encode("ascii", "backslashreplace").decode()
+    return text
+
+
+def write(text: str, stream: IO[str] | None) -> None:
+    if stream is not None:
+        stream.write(fitting(clean(text), stream) + "\n")
+        stream.flush()
+
+
+def say(text: str) -> None:
+    """Print to stderr; a reader that has gone away is no error."""
+    try:
+        write(text, sys.stderr)
+    except (BrokenPipeError, ValueError):
+        return
+
+
+def result(text: str) -> None:
+    """Print the result to stdout."""
+    write(text, sys.stdout)
+
+
+def flush() -> None:
+    """Give what was printed to its reader now, while a closed pipe can still be noticed."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def console() -> Console:
+    """A console on stderr that takes text as it is."""
+    return Console(
+        file=sys.stderr, markup=False, highlight=False, emoji=False, soft_wrap=True, stderr=True
+    )
+
+
+def interactive() -> bool:
+    """Whether somebody watches stderr on a terminal that can redraw a line."""
+    return sys.stderr is not None and console().is_terminal and not console().is_dumb_terminal
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Show warnings meant for people as one line on stderr, while a command runs."""
+
+    def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+        if issubclass(category, TheodoliteWarning):
+            say(f"Note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TheodoliteWarning)
+        warnings.showwarning = show
+        yield

@@ -1,0 +1,112 @@
+"""Progress on stderr: bars with a rate and the time left, or one line a stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from theodolite.cli import terminal
+from theodolite.cli.durations import clock
+from theodolite.surveys.execution import Progress as State
+from theodolite.surveys.execution import Watch
+from theodolite.surveys.plan import Plan
+
+NOUNS = {"planes": "rows", "lines": "lines", "spectrum": "probes"}
+
+
+@contextmanager
+def watching(plan: Plan) -> Iterator[Watch]:
+    """A watcher of `execute` for people, or for a log where nobody watches."""
+    if terminal.interactive():
+        with bars(plan) as watch:
+            yield watch
+    else:
+        yield stages(plan)
+
+
+def stages(plan: Plan) -> Watch:
+    """One line when all groups of a measure are through."""
+    done: dict[str, int] = {}
+    spent: dict[str, float] = {}
+    failed: dict[str, int] = {}
+    totals = measure_units(plan)
+    said: set[str] = set()
+
+    def watch(state: State) -> None:
+        done[state.group] = state.done
+        spent[state.group] = state.seconds
+        failed[state.measure] = failed.get(state.measure, 0) + bool(state.failed)
+        names = [g.name for g in plan.groups if g.measure == state.measure]
+        complete = sum(done.get(n, 0) for n in names)
+        if complete == totals[state.measure] and state.measure not in said:
+            said.add(state.measure)
+            seconds = sum(spent.get(n, 0.0) for n in names)
+            noun = NOUNS.get(state.measure, "done")
+            lost = f", {failed[state.measure]} failed" if failed[state.measure] else ""
+            terminal.say(f"{state.measure:12} {complete} {noun}  {seconds:.1f} s{lost}")
+
+    return watch
+
+
+def measure_units(plan: Plan) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for group in plan.groups:
+        totals[group.measure] = totals.get(group.measure, 0) + group.units
+    return totals
+
+
+@contextmanager
+def bars(plan: Plan) -> Iterator[Watch]:
+    """One bar a measure, and the time left of the whole."""
+    with Progress(
+        TextColumn("{task.description:12}"),
+        BarColumn(bar_width=28),
+        TextColumn("{task.percentage:>3.0f} %"),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[noun]}"),
+        TextColumn("{task.fields[note]}"),
+        console=terminal.console(),
+    ) as progress:
+        yield bar_watch(plan, progress)
+
+
+def bar_watch(plan: Plan, progress: Progress) -> Watch:
+    """Moves the bars; the time left is the cost left at the speed so far."""
+    tasks: dict[str, TaskID] = {}
+    done: dict[str, int] = {}
+    totals = measure_units(plan)
+    left = time_left()
+
+    def watch(state: State) -> None:
+        done[state.group] = state.done
+        if state.measure not in tasks:
+            noun = NOUNS.get(state.measure, "")
+            tasks[state.measure] = progress.add_task(
+                state.measure, total=totals[state.measure], noun=noun, note=""
+            )
+        names = [g.name for g in plan.groups if g.measure == state.measure]
+        complete = sum(done.get(n, 0) for n in names)
+        rate = state.computed / state.seconds if state.seconds > 0 and state.computed else 0.0
+        note = f"{rate:.2g}/s  all in {clock(left(state.passes_left))}" if rate else ""
+        if complete == totals[state.measure]:
+            note = ""
+        progress.update(tasks[state.measure], completed=complete, note=note)
+
+    return watch
+
+
+def time_left() -> Callable[[float], float]:
+    """Seconds left for so many passes, from how many were made since the first call."""
+    first: list[tuple[float, float]] = []
+
+    def seconds(passes_left: float) -> float:
+        now = time.monotonic()
+        if not first:
+            first.append((now, passes_left))
+        made = first[0][1] - passes_left
+        return (now - first[0][0]) * passes_left / made if made > 0 else float("inf")
+
+    return seconds

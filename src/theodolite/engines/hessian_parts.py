@@ -1,0 +1,118 @@
+"""Products with the Hessian of one batch's share of the loss, by four engines."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from theodolite.engines.failures import named_failures
+from theodolite.engines.parts import Builder, Kind, Part, by_rows, nothing, pulled, reach, units
+from theodolite.engines.problem import Problem, derivative_at
+
+WHAT = "Hessian product"
+
+
+def keep(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
+    """Double backward: the graph of the gradient is kept, a product is one sweep through it (6 F)."""
+    state = problem.forward.fresh(leaf)
+
+    def gradient() -> Tensor | None:
+        share = problem.share(batch)
+        if not share.requires_grad:
+            return None
+        return torch.autograd.grad(share, leaf, create_graph=True, materialize_grads=True)[0]
+
+    with named_failures(WHAT, batch.index):
+        slope = problem.forward.run_named(state, gradient)
+    if slope is None or not slope.requires_grad:
+        return None if slope is None else nothing
+
+    def part(rows: Tensor, batched: bool) -> Tensor:
+        # inside the run: a checkpointed model runs forward again in here
+        with named_failures(WHAT, batch.index):
+            made: list[Tensor] = problem.forward.run_named(
+                state, lambda: pulled([slope], [leaf], [rows], batched)
+            )
+        return made[0]
+
+    return part
+
+
+def forward_over_reverse(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
+    """The directional derivative of the gradient in forward mode (9 F, little memory)."""
+    theta = leaf.detach()
+
+    def loss(point: Tensor) -> Tensor:
+        state = problem.forward.fresh(point)
+        made: Tensor = problem.forward.run_named(state, lambda: problem.share(batch))
+        return made
+
+    slope = torch.func.grad(loss)
+
+    def one(vector: Tensor) -> Tensor:
+        made: Tensor = torch.func.jvp(slope, (theta,), (vector,))[1]
+        return made
+
+    def part(rows: Tensor, batched: bool) -> Tensor:
+        with named_failures(WHAT, batch.index):
+            return by_rows(one, rows, batched)
+
+    return part
+
+
+def linearize(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
+    """The gradient's derivative traced once into a linear program (6 F; tracing takes seconds)."""
+    if derivative_at(problem, leaf, batch) is None:
+        return None
+
+    def loss(point: Tensor) -> Tensor:
+        state = problem.forward.fresh(point)
+        losses, weights = problem.forward.run_named(
+            state, lambda: problem.terms.losses(problem.model, batch)
+        )
+        return problem.weighted(losses, weights)
+
+    with named_failures(WHAT, batch.index), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.fx warns about its own constant folding
+        _, product = torch.func.linearize(torch.func.grad(loss), leaf.detach())
+
+    def part(rows: Tensor, batched: bool) -> Tensor:
+        with named_failures(WHAT, batch.index), torch.no_grad():
+            return by_rows(product, rows, batched)
+
+    return part
+
+
+def differences(step: float) -> Builder:
+    """Central differences of gradients, at a step relative to the norm of theta (6 F)."""
+
+    def build(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
+        theta = leaf.detach()
+
+        def slope(point: Tensor) -> Tensor | None:
+            return derivative_at(problem, point.requires_grad_(True), batch)
+
+        with named_failures(WHAT, batch.index):
+            if slope(theta.clone()) is None:
+                return None
+        h = step * reach(theta)
+
+        def one(vector: Tensor) -> Tensor:
+            ends = (slope(theta + h * vector), slope(theta - h * vector))
+            up, down = (torch.zeros_like(theta) if g is None else g for g in ends)
+            return (up - down) / (2 * h)
+
+        def part(rows: Tensor, batched: bool) -> Tensor:
+            directions, norms = units(rows)
+            with named_failures(WHAT, batch.index):
+                return torch.stack([one(v) for v in directions]) * norms
+
+        return part
+
+    return build
+
+
+HESSIAN = Kind("Hessian", keep, "forward_over_reverse", forward_over_reverse, linearize, differences)

@@ -1,0 +1,134 @@
+"""Which batches' graphs are kept, which are made anew at each product, and the product itself."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theodolite.engines.failures import refuse_detached
+from theodolite.engines.memory import held_bytes
+from theodolite.engines.parts import Builder, Kind, Part
+from theodolite.engines.problem import Problem, in_float64
+
+CHUNK = 8
+"""Rows that go through the graph at once where that is faster: memory grows with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The parts of a matrix at one point: some kept, the others built at every product.
+
+    ``batched`` sends rows through the graph together rather than one by one.
+    """
+
+    engine: str
+    problem: Problem
+    leaf: Tensor
+    build: Builder
+    kept: tuple[Part | None, ...]
+    graph_bytes: int
+    batched: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is built at a product."""
+        return len(self.kept) == int(self.problem.data.batches)
+
+
+def planned(kind: Kind, engine: str, problem: Problem, theta: Tensor, budget: int) -> Plan:
+    """Keep the parts of as many batches as fit into `budget` bytes.
+
+    The first part is built twice: once to see what its graph saves. Batches that are not in
+    memory themselves are kept all or not at all, because another reading may order them anew.
+    """
+    leaf = theta.detach().clone().requires_grad_(True)
+    build = kind.builder(engine)
+    keeps = engine not in ("recompute", "differences", "forward_over_reverse")
+    batches = iter(problem.data)
+    first = next(batches)
+    size = held_bytes(lambda: build(problem, leaf, first)) if keeps else 0
+    room = _room(problem, first.examples, size, budget) if keeps else 0
+    kept: list[Part | None] = []
+    if room:
+        rest = itertools.chain([first], batches)
+        kept = [build(problem, leaf, b) for b in itertools.islice(rest, room)]
+    named = "recompute" if keeps and engine == "kept" and not kept else engine
+    return Plan(named, problem, leaf, build, tuple(kept), size * len(kept))
+
+
+def _room(problem: Problem, examples: int, size: int, budget: int) -> int:
+    """How many batches from the first on may be kept."""
+    total = int(problem.data.batches)
+    if getattr(problem.data, "kept", None) is None:
+        return total if size * total <= budget else 0
+    used = 0.0
+    for count, batch in enumerate(problem.data):
+        used += size * batch.examples / examples
+        if used > budget:
+            return count
+    return total
+
+
+def products(plan: Plan, rows: Float[Tensor, "k params"]) -> Float[Tensor, "k params"]:
+    """The matrix times each row; call inside the problem's guard. Sums in the dtype of theta."""
+    wide = rows.to(plan.leaf.dtype)
+    total, attached = torch.zeros_like(wide), False
+
+    def add(part: Part | None) -> bool:
+        if part is not None:
+            total.add_(applied(part, wide, batched=plan.batched))
+        return part is not None
+
+    for part in plan.kept:
+        attached |= add(part)
+    if not plan.complete:
+        for batch in itertools.islice(iter(plan.problem.data), len(plan.kept), None):
+            # nothing names the part: its graph is let go before the next is built
+            attached |= add(plan.build(plan.problem, plan.leaf, batch))
+    if not attached:
+        refuse_detached()
+    return total.to(rows.dtype)
+
+
+def applied(part: Part, rows: Tensor, *, batched: bool) -> Tensor:
+    """One part times rows, in chunks where they go together."""
+    if not batched or len(rows) == 1:
+        return part(rows, False).detach()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of each operation it has to loop over
+        return torch.cat([part(chunk, True) for chunk in rows.split(CHUNK)]).detach()
+
+
+def rebuilt(plan: Plan, engine: str, build: Builder) -> Plan:
+    """The same batches kept, by another engine."""
+    batches = itertools.islice(iter(plan.problem.data), len(plan.kept))
+    kept = tuple(build(plan.problem, plan.leaf, b) for b in batches)
+    return replace(plan, engine=engine, build=build, kept=kept)
+
+
+def by_differences(kind: Kind, problem: Problem, theta: Tensor, *, step: float) -> Plan:
+    """First derivatives only, in float64; batches are cast as they are read, no graph is kept."""
+    wide = in_float64(problem)
+    leaf = theta.detach().to(torch.float64, copy=True).requires_grad_(True)
+    return Plan("differences", wide, leaf, kind.differences(step), (), 0)
+
+
+def inside(problem: Problem, body: Callable[[], Any], *, wide: bool = False) -> Any:
+    """Run `body` in the problem's guard, ready for second derivatives.
+
+    With `wide`, tensors that forward() makes without a dtype are float64 as well.
+    """
+
+    def guarded() -> Any:
+        if wide:
+            torch.set_default_dtype(torch.float64)
+        return body()
+
+    return problem.guarded(guarded, grad=True, second=True)

@@ -1,0 +1,106 @@
+"""What the engines need of an objective, and smaller or wider versions of one for checks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+
+class Problem(Protocol):
+    """A loss that is a sum of shares, one a batch, as a function of a flat vector.
+
+    ``forward.fresh(theta)`` gives the tensors of the model at `theta`, ``forward.run_named`` runs
+    with them; ``share(batch)`` is one batch's differentiable share of the loss, inside such a run.
+    """
+
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def space(self) -> Any: ...
+    @property
+    def data(self) -> Any: ...
+    @property
+    def forward(self) -> Any: ...
+    @property
+    def terms(self) -> Any: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+    def share(self, batch: Any) -> Tensor: ...
+    def weighted(self, losses: Tensor, weights: Tensor) -> Tensor: ...
+    def guarded(
+        self, body: Callable[[], Any], *, grad: bool = False, second: bool = False
+    ) -> Any: ...
+    def converted(self, dtype: torch.dtype) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """The batches of `source` with floating tensors in `dtype`, cast as they are read."""
+
+    source: Any
+    dtype: torch.dtype
+
+    @property
+    def batches(self) -> int:
+        return int(self.source.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        def cast(leaf: Any) -> Any:
+            floats = isinstance(leaf, Tensor) and leaf.is_floating_point()
+            return leaf.to(self.dtype) if floats else leaf
+
+        return (_mapped(batch, cast) for batch in self.source)
+
+
+def in_float64(problem: Problem) -> Problem:
+    """`problem` in double precision; batches are cast as they are read, so memory stays small."""
+    bare = over(problem, ()).converted(torch.float64)
+    return _with_data(bare, Cast(problem.data, torch.float64))
+
+
+def over(problem: Problem, batches: tuple[Any, ...]) -> Problem:
+    """The share of some batches as a problem of its own, with the weights of the whole."""
+    return _with_data(problem, replace(problem.data, kept=batches, batches=len(batches)))
+
+
+def head(batch: Any, examples: int) -> Any:
+    """The first `examples` examples of a batch."""
+    count = batch.examples
+    if count <= examples:
+        return batch
+
+    def cut(leaf: Any) -> Any:
+        by_example = isinstance(leaf, Tensor) and leaf.dim() > 0 and len(leaf) == count
+        return leaf[:examples] if by_example else leaf
+
+    return replace(_mapped(batch, cut), examples=examples)
+
+
+def derivative_at(problem: Problem, leaf: Tensor, batch: Any) -> Tensor | None:
+    """The gradient of one batch's share at a leaf; None where no derivative leads through."""
+
+    def gradient() -> Tensor | None:
+        share = problem.share(batch)
+        if not share.requires_grad:
+            return None
+        return torch.autograd.grad(share, leaf, materialize_grads=True)[0]
+
+    made: Tensor | None = problem.forward.run_named(problem.forward.fresh(leaf), gradient)
+    return made
+
+
+def _mapped(batch: Any, change: Callable[[Any], Any]) -> Any:
+    trees = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return replace(batch, **{k: pytree.tree_map(change, v) for k, v in trees.items()})
+
+
+def _with_data(problem: Any, data: Any) -> Any:
+    made = copy.copy(problem)
+    object.__setattr__(made, "data", data)
+    return made

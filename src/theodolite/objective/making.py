@@ -1,0 +1,112 @@
+"""How an objective comes about: from what the user passed, or from another in a new precision."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import nn
+
+from theodolite.engines.snapshot import evaluation_flags, preserved, set_mode
+from theodolite.objective import forward as forwards
+from theodolite.objective import intake
+from theodolite.objective.checks import check_start
+from theodolite.objective.evaluation import Pass
+from theodolite.objective.rules import Terms
+from theodolite.parameters import ParameterSpace
+
+Objective = Any  # the class lives in a module that imports this one
+
+
+def device_of(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    """The device asked for, or the model's own."""
+    if device is not None:
+        return torch.device(device)
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def fill(
+    made: Objective,
+    model: nn.Module,
+    terms: Terms,
+    data: Any,
+    settings: intake.Settings,
+    batch_norm: str,
+    mode: str,
+) -> None:
+    """Everything the two constructors share, under one guard."""
+
+    def put(name: str, value: Any) -> None:
+        object.__setattr__(made, name, value)
+
+    def body() -> None:
+        evaluation_flags(grad=False)
+        set_mode(model, mode)
+        space = ParameterSpace.from_model(model)
+        named = dict(model.named_parameters(remove_duplicate=False))
+        replay = intake.read(data, settings, model)
+        master = torch.float64 if settings.dtype == torch.float64 else space.dtype
+        if settings.dtype in (torch.float32, torch.bfloat16, torch.float16):
+            master = torch.float32
+        space = ParameterSpace(space.entries, master, space.pruned)
+        put("model", model)
+        put("space", space)
+        put("start", space.flatten(named).to(settings.device))
+        put("examples", replay.examples)
+        put("device", settings.device)
+        put("dtype", settings.dtype or space.entries[0].dtype)
+        put("batch_norm", batch_norm)
+        put("mode", mode)
+        put("data", replay)
+        put("forward", forwards.build(model, space, settings.device, settings.dtype))
+        put("terms", terms.fitted(replay, lambda f: made.forward.run(made.start, f)))
+        put("scale", 1.0)
+        put("total_weight", 1.0)
+        first = check_start(made)
+        put("total_weight", float(first.weights.sum()))
+        put("scale", made.total_weight if terms.summed else 1.0)
+        put(
+            "start_pass",
+            Pass(first.losses, first.weights, first.hits, first.hit_weights, made.scale),
+        )
+        put("fingerprint", fingerprint(made))
+
+    preserved((model,), body)
+
+
+def fingerprint(made: Objective) -> str:
+    """A digest of the model's layout and weights, the data, the loss and the settings."""
+    digest = hashlib.blake2b(digest_size=16)
+    layout = [(e.name, e.shape, str(e.dtype)) for e in made.space.entries]
+    settings = (made.batch_norm, made.mode, str(made.dtype), made.terms.label)
+    digest.update(f"{type(made.model).__name__}{layout}{settings}".encode())
+    digest.update(made.start.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    for name, buffer in sorted(made.forward.pristine.items()):
+        raw = buffer.cpu().contiguous().reshape(-1)
+        digest.update(
+            name.encode() + (raw.view(torch.uint8).numpy().tobytes() if raw.numel() else b"")
+        )
+    digest.update(made.data.fingerprint.encode())
+    return digest.hexdigest()
+
+
+def converted(objective: Objective, dtype: torch.dtype) -> Objective:
+    """`objective` with its points, data and model in `dtype`; nothing is read or checked again."""
+    made = object.__new__(type(objective))
+    for name in objective.__dataclass_fields__:
+        object.__setattr__(made, name, getattr(objective, name))
+    master = torch.float64 if dtype == torch.float64 else torch.float32
+    space = ParameterSpace(objective.space.entries, master, objective.space.pruned)
+    changed = {
+        "space": space,
+        "start": objective.start.to(master),
+        "dtype": dtype,
+        "forward": forwards.converted(objective.forward, space, dtype),
+        "data": objective.data.converted(dtype),
+        "terms": objective.terms.converted(dtype),
+    }
+    for name, value in changed.items():
+        object.__setattr__(made, name, value)
+    return made

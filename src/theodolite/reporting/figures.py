@@ -1,0 +1,83 @@
+"""The still pictures as files, for papers and slides."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from theodolite.errors import InvalidArgument
+from theodolite.plots import (
+    heights,
+    plot_eigenvalues,
+    plot_line,
+    plot_plane,
+    plot_plane_3d,
+    plot_spectral_density,
+    plot_training,
+    share_log,
+    wide_axis,
+)
+from theodolite.reporting.contents import Contents, Reportable, read_trees
+from theodolite.reporting.files import write_bytes
+
+FORMATS = ("png", "pdf", "svg")
+Drawing = tuple[Callable[[Axes], Axes], str | None]
+
+
+def save_figures(tree: Reportable, folder: str | Path, *, form: str = "png") -> list[Path]:
+    """Write every picture of one survey into `folder` as `form` (png, pdf or svg).
+
+    Returns the paths. Raises ``InvalidArgument`` for another format and ``StorageError`` where
+    the folder cannot be written.
+    """
+    if form not in FORMATS:
+        raise InvalidArgument(f"form must be one of {FORMATS}; got {form!r}.", code="E-H06")
+    (contents,) = read_trees(tree)
+    paths = []
+    for name, (draw, projection) in drawings(contents).items():
+        figure = Figure(figsize=(6.4, 5.2), dpi=200, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.add_subplot(projection=projection))
+        out = io.BytesIO()
+        figure.savefig(out, format=form)
+        paths.append(write_bytes(Path(folder) / f"{name}.{form}", out.getvalue()))
+    return paths
+
+
+def drawings(contents: Contents) -> Mapping[str, Drawing]:
+    """What can be drawn of a survey: file name -> (function of axes, projection)."""
+    found: dict[str, Drawing] = {}
+    for k, plane in enumerate(contents.planes):
+        scale = heights(plane)
+        found[f"plane_{k}"] = (lambda ax, p=plane, s=scale: plot_plane(p, ax, scale=s), None)
+        found[f"surface_{k}"] = (lambda ax, p=plane, s=scale: plot_plane_3d(p, ax, scale=s), "3d")
+    if contents.lines:
+        found["lines"] = (lambda ax: _all_lines(ax, contents), None)
+    if contents.spectrum is not None:
+        found["spectrum"] = (
+            lambda ax: plot_spectral_density(
+                contents.spectrum,
+                ax,
+                eigenvalues=contents.eigenvalues,
+                linear_within=wide_axis([contents.spectrum]),
+            ),
+            None,
+        )
+    if contents.eigenvalues is not None:
+        found["eigenvalues"] = (lambda ax: plot_eigenvalues(contents.eigenvalues, ax), None)
+    if contents.training is not None:
+        found["training"] = (lambda ax: plot_training(contents.training, ax), None)
+    return found
+
+
+def _all_lines(ax: Axes, contents: Contents) -> Axes:
+    log = share_log(list(contents.lines))
+    for k, line in enumerate(contents.lines):
+        plot_line(line, ax, series=k, label=f"line {k + 1}", log=log)
+    ax.legend(frameon=False)
+    return ax

@@ -1,0 +1,163 @@
+"""One self-contained page: drawn first for the eye, every number with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from theodolite.plots import plain, status_counts
+from theodolite.reporting import assets, pictures, sparks, tables
+from theodolite.reporting.contents import Contents, Reportable, read_trees
+from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
+from theodolite.reporting.files import write_text
+from theodolite.reporting.numbers import parts
+from theodolite.reporting.numbers import text as number_text
+from theodolite.reporting.pack import METRICS, SPLITS, json_for_script, page_data, variable_of
+from theodolite.reporting.sentences import cited_text, plain_text
+from theodolite.reporting.summary import Summary, summarize
+from theodolite.results import package_version
+
+
+def report(
+    trees: Reportable | Sequence[Reportable] | Mapping[str, Reportable],
+    path: str | Path,
+    *,
+    title: str | None = None,
+) -> Path:
+    """Write one or several surveys as a single interactive HTML file; return its path.
+
+    `trees` is what ``survey`` returned, a single result, a sequence of surveys to compare, or a
+    mapping from labels to surveys. The file needs no network, no server and no other file; it is
+    about 2 MB plus data, appears whole or not at all, and the same surveys give the same bytes.
+    Raises ``InvalidType``, ``InvalidArgument`` or ``InvalidData`` for what is not a survey and
+    ``StorageError`` when `path` cannot be written. Not checked: that surveys shown side by side
+    used the same data.
+    """
+    surveys = read_trees(trees)
+    return write_text(Path(path), page(surveys, summarize(surveys, title=title)))
+
+
+def page(surveys: Sequence[Contents], summary: Summary) -> str:
+    """The whole page as text."""
+    script = assets.joined("js")
+    plotly, plotly_hash = assets.packed_plotly()
+    policy = assets.content_policy(assets.csp_hash(script), plotly_hash)
+    content = page_data(surveys, summary.title)
+    return _environment().get_template("page.html.j2").render(
+        summary=summary,
+        surveys=surveys,
+        policy=Markup(policy),  # noqa: S704 - made above from hashes only
+        style=Markup(assets.joined("css")),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        plotly=Markup(plotly),  # noqa: S704
+        data=Markup(json_for_script(content)),  # noqa: S704 - escaped there
+        stills=_stills(surveys),
+        art=sparks.contour_art(surveys[0].planes[0] if surveys[0].planes else None),
+        controls=_controls(surveys),
+        rows=tables.headline_rows(summary.models),
+        wide_spectrum=content["linear_within"] is not None,
+        sections=_sections(surveys, summary),
+        byline=_byline(summary),
+        explanations=EXPLANATIONS,
+        pitfalls=PITFALLS,
+        version=package_version(),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("theodolite.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(parts=parts, plain=plain, text=number_text, cited=cited_text)
+    environment.globals.update(
+        sparks=sparks.sparks,
+        spark_size=(sparks.WIDTH, sparks.ROW, sparks.EDGE),
+        counts=status_counts,
+        tables=tables,
+        sentence=plain_text,
+        series_dash=series_dash,
+    )
+    return environment
+
+
+def series_dash(index: int) -> str:
+    """The dash pattern of the model at `index`, as the page's script draws it."""
+    return ("", "7 3", "2 2.5", "7 3 2 3")[(index + index // 4) % 4]
+
+
+def _stills(surveys: Sequence[Contents]) -> dict[str, Any]:
+    """The still pictures: SVG made by matplotlib, which escapes every text in it."""
+    own = pictures.model_pictures(surveys)
+    return {
+        "models": own,
+        "cuts": pictures.cut_pictures(surveys),
+        "lines": pictures.line_picture(surveys),
+        "training": pictures.training_pictures(surveys),
+    }
+
+
+def _controls(surveys: Sequence[Contents]) -> dict[str, Any]:
+    """Which switches the page needs: only those with more than one position."""
+    planes = [p for c in surveys for p in c.planes]
+    having = {
+        variable_of(m, s): bool(planes) and any(variable_of(m, s) in p for p in planes)
+        for m in METRICS
+        for s in SPLITS
+    }
+    return {
+        "planes": max((len(c.planes) for c in surveys), default=0),
+        "test": having["test_loss"],
+        "accuracy": having["accuracy"],
+        "error": any("loss_error" in p for p in planes),
+    }
+
+
+def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, str]]:
+    """What the bar at the top leads to: the sections this page has."""
+    found = [
+        ("numbers", "Numbers", True),
+        ("surface", "Surface", any(c.planes for c in surveys)),
+        ("lines", "Lines", any(c.lines for c in surveys)),
+        (
+            "curvature",
+            "Curvature",
+            any(c.spectrum is not None or c.eigenvalues is not None for c in surveys),
+        ),
+        ("training", "Training", any(c.training is not None for c in surveys)),
+        ("certificate", "Certificate", any(c.certificate is not None for c in surveys)),
+        ("advice", "Advice", any(m.advice for m in summary.models)),
+        ("provenance", "Provenance", True),
+        ("pitfalls", "Pitfalls", True),
+    ]
+    return [(name, text) for name, text, there in found if there]
+
+
+def _byline(summary: Summary) -> list[str]:
+    labels = [m.label for m in summary.models]
+    shown = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
+    sizes = sorted({m.params for m in summary.models if m.params is not None})
+    size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}" if sizes else ""
+    found = [" against ".join(labels) if len(labels) == 2 else shown]
+    if size:
+        found.append(f"{size} parameters")
+    if summary.created:
+        found.append(_date(summary.created))
+    return found
+
+
+def _date(created: str) -> str:
+    """An ISO time as a date in words; any other text as it is."""
+    try:
+        when = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{when.day} {when:%B %Y}"

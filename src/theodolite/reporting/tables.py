@@ -1,0 +1,165 @@
+"""The tables behind the pictures, thinned to what a person can read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from theodolite.plots import plain
+from theodolite.reporting.contents import Contents
+from theodolite.reporting.numbers import Number, parts, text
+from theodolite.reporting.quantities import difference
+from theodolite.reporting.summary import Headline, ModelSummary
+from theodolite.results import DIVERGED, FAILED, OK, TODO
+
+MOST_ROWS = 11
+WORDS = {DIVERGED: "diverged", FAILED: "failed", TODO: "not computed"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells under a head; ``thinned`` says that rows or columns were left out."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    thinned: bool = False
+
+
+@dataclass(frozen=True)
+class HeadlineRow:
+    """One quantity over all models, and their difference where there are two."""
+
+    name: str
+    label: str
+    explain: str
+    cells: tuple[Headline | None, ...]
+    difference: str
+
+
+def headline_rows(models: Sequence[ModelSummary]) -> tuple[HeadlineRow, ...]:
+    """Every headline quantity any model has, in the order they first appear."""
+    names = list(dict.fromkeys(h.name for m in models for h in m.headline))
+    out = []
+    for name in names:
+        cells = tuple(next((h for h in m.headline if h.name == name), None) for m in models)
+        first = next(c for c in cells if c is not None)
+        out.append(HeadlineRow(name, first.label, first.explain, cells, _gap(cells)))
+    return tuple(out)
+
+
+def plane_table(plane: xr.Dataset, variable: str = "loss") -> Table:
+    """The loss at no more than eleven points a direction."""
+    ordered = plane.transpose("alpha", "beta")
+    i, j = (_spread(ordered.sizes[d]) for d in ("alpha", "beta"))
+    values = ordered[variable].values[np.ix_(i, j)]
+    status = np.full(values.shape, OK)
+    if "status" in plane:
+        status = ordered["status"].values[np.ix_(i, j)]
+    beta = ordered["beta"].values[j]
+    head = ("direction 1 \\ direction 2", *(plain(round(float(b), 4)) for b in beta))
+    rows = tuple(
+        (
+            plain(round(float(ordered["alpha"][i[k]]), 4)),
+            *(
+                WORDS.get(int(s), _short(float(v)))
+                for v, s in zip(values[k], status[k], strict=True)
+            ),
+        )
+        for k in range(len(i))
+    )
+    thinned = len(i) < ordered.sizes["alpha"] or len(j) < ordered.sizes["beta"]
+    return Table(head, rows, thinned)
+
+
+def line_table(lines: Sequence[xr.Dataset]) -> Table:
+    """The loss along every random line, no more than eleven points each."""
+    k = _spread(lines[0].sizes["alpha"])
+    head = ("distance", *(f"line {n + 1}" for n in range(len(lines))))
+    rows = []
+    for alpha in lines[0]["alpha"].values[k]:
+        at = [line.sel(alpha=alpha, method="nearest") for line in lines]
+        rows.append((plain(round(float(alpha), 4)), *(_with_error(p, "loss") for p in at)))
+    return Table(head, tuple(rows), len(k) < lines[0].sizes["alpha"])
+
+
+def eigenvalue_table(contents: Contents) -> Table | None:
+    """The computed eigenvalues with their residuals."""
+    pairs = contents.eigenvalues
+    if pairs is None:
+        return None
+    rows = tuple(
+        (str(k + 1), text(Number(float(pairs["eigenvalue"][k]), float(pairs["residual"][k]))))
+        for k in range(pairs.sizes["eigenvalue"])
+    )
+    return Table(("rank", "eigenvalue ± residual"), rows)
+
+
+def training_table(history: xr.Dataset) -> Table:
+    """The history at no more than eleven epochs."""
+    names = [n for n in ("loss", "test_loss", "accuracy", "test_accuracy") if n in history]
+    k = _spread(history.sizes["epoch"])
+    rows = tuple(
+        (
+            plain(float(history["epoch"][row])),
+            *(_short(float(history[name][row])) for name in names),
+        )
+        for row in k
+    )
+    head = ("epoch", *(n.replace("_", " ") for n in names))
+    return Table(head, rows, len(k) < history.sizes["epoch"])
+
+
+def provenance_tables(
+    provenance: Mapping[str, Any],
+) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Each group of facts as (title, rows); facts outside a group come first."""
+    loose = tuple(
+        (str(k), _fact(v))
+        for k, v in provenance.items()
+        if not isinstance(v, Mapping) and k != "command"
+    )
+    groups = [("Run", loose)] if loose else []
+    for name, value in provenance.items():
+        if isinstance(value, Mapping) and value:
+            title = str(name).replace("_", " ").capitalize()
+            groups.append((title, tuple((str(k), _fact(v)) for k, v in value.items())))
+    return tuple(groups)
+
+
+def _gap(cells: Sequence[Headline | None]) -> str:
+    if len(cells) != 2 or cells[0] is None or cells[1] is None:
+        return ""
+    gap = difference(cells[0].number, cells[1].number)
+    return text(gap).removesuffix(" exact") if math.isfinite(gap.value) else ""
+
+
+def _spread(size: int) -> np.ndarray:
+    """At most eleven indices from first to last, evenly spaced."""
+    count = min(size, MOST_ROWS)
+    return np.unique(np.linspace(0, size - 1, count).round().astype(int))
+
+
+def _short(value: float) -> str:
+    return parts(Number(value))[0]
+
+
+def _with_error(point: xr.Dataset, name: str) -> str:
+    if "status" in point and int(point["status"]) != OK:
+        return WORDS.get(int(point["status"]), "not finite")
+    error = float(point[f"{name}_error"]) if f"{name}_error" in point else None
+    return text(Number(float(point[name]), error))
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_fact(v) for v in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} = {_fact(v)}" for k, v in value.items())
+    if value is None:
+        return "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -1,0 +1,132 @@
+"""What a slice needs before any work: directions that span it, and objectives that share it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from theodolite.directions.normalize import check_finite
+from theodolite.errors import InvalidArgument, InvalidType
+from theodolite.objective import Objective
+
+PARALLEL = 1e-10
+"""Directions with a squared sine below this span a line, not a plane."""
+
+
+def checked_theta(objective: Objective, theta: Tensor | None) -> Tensor:
+    """The point a slice goes through."""
+    if theta is None:
+        return objective.start
+    objective.space.check(theta)
+    check_finite(theta, objective.space, "theta")
+    return theta.detach().to(objective.device)
+
+
+def checked_direction(objective: Objective, direction: Any) -> Tensor:
+    """One direction, shape ``(params,)``, finite and not zero."""
+    _check_shape(objective, direction, "direction", (objective.space.size,))
+    _check_length(objective, direction, "direction")
+    return direction.detach()  # type: ignore[no-any-return]
+
+
+def checked_directions(objective: Objective, directions: Any) -> Tensor:
+    """Two directions, shape ``(2, params)``, finite, not zero and not parallel."""
+    _check_shape(objective, directions, "directions", (2, objective.space.size))
+    for k in range(2):
+        _check_length(objective, directions[k], f"directions[{k}]")
+    cosine = axis_cosine(directions)
+    if 1 - cosine**2 < PARALLEL:
+        raise InvalidArgument(
+            f"the two directions are parallel (cosine {cosine:.12g}): they span a line, no plane.",
+            fix="pass two different directions, or use line() with one.",
+            code="E-G04",
+        )
+    return directions.detach()  # type: ignore[no-any-return]
+
+
+def length(vector: Tensor) -> float:
+    """The Euclidean norm, in float64."""
+    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))
+
+
+def axis_cosine(directions: Tensor) -> float:
+    """The cosine of the angle between two directions, in float64."""
+    first, second = (d.double() / length(d) for d in directions)
+    return float(first @ second)
+
+
+def check_same_space(objective: Objective, test: Objective, *, moved: bool) -> None:
+    """Raise unless `test` is the same function of the same parameters on other data.
+
+    Names and shapes of parameters must agree, and the values of what does not move along:
+    buffers, frozen parameters, and, unless a slice through another point was asked for, the
+    starting point.
+    """
+    places = ({e.name: e.shape for e in o.space.entries} for o in (objective, test))
+    ours, theirs = places
+    wrong = [
+        f"{name}: {ours.get(name, 'absent')} and {theirs.get(name, 'absent')}"
+        for name in dict.fromkeys((*ours, *theirs))
+        if ours.get(name) != theirs.get(name)
+    ]
+    if wrong or list(ours) != list(theirs):
+        raise InvalidArgument(
+            "the objective and the test objective have different parameters: "
+            + ("; ".join(wrong[:5]) + ("; ..." if len(wrong) > 5 else "") or "another order")
+            + ".",
+            fix="build both from the same model.",
+            code="E-G07",
+        )
+    stale = _unequal(objective, test, moved=moved)
+    if stale:
+        raise InvalidArgument(
+            f"the objective and the test objective hold different values of {stale!r}.",
+            why="the model was trained, evaluated in training mode or loaded between the two.",
+            fix="build both from the same state of the model.",
+            code="E-G07",
+        )
+
+
+def _unequal(objective: Objective, test: Objective, *, moved: bool) -> str | None:
+    """The first thing that stands still along the slice and differs between the two."""
+    same = objective.start.dtype == test.start.dtype
+    if not moved and same and not torch.equal(objective.start, test.start.to(objective.device)):
+        return "start"
+    ours, theirs = ({**o.forward.fixed, **o.forward.pristine} for o in (objective, test))
+    for name in dict.fromkeys((*ours, *theirs)):
+        a, b = ours.get(name), theirs.get(name)
+        if a is None or b is None or a.shape != b.shape:
+            return name.removeprefix("model.")
+        if a.dtype == b.dtype and not torch.equal(a, b.to(a.device)):
+            return name.removeprefix("model.")
+    return None
+
+
+def _check_shape(objective: Objective, value: Any, name: str, shape: tuple[int, ...]) -> None:
+    if not isinstance(value, Tensor):
+        raise InvalidType(
+            f"{name} must be a tensor of shape {shape}; got {type(value).__name__}.",
+            fix="use random_directions(objective) to make some.",
+            code="E-G03",
+        )
+    if tuple(value.shape) != shape:
+        raise InvalidArgument(
+            f"{name} must have shape {shape}; got {tuple(value.shape)}.",
+            fix="use random_directions(objective) to make some; line() takes one of them, for "
+            "example directions[0].",
+            code="E-G03",
+        )
+    if not value.is_floating_point():
+        raise InvalidType(f"{name} must hold floats; got {value.dtype}.", code="E-G03")
+
+
+def _check_length(objective: Objective, direction: Tensor, name: str) -> None:
+    check_finite(direction, objective.space, name)
+    if not bool(direction.any()):
+        raise InvalidArgument(
+            f"{name} is zero: there is nowhere to go along it.",
+            fix="pass another direction.",
+            code="E-G05",
+        )

@@ -1,0 +1,136 @@
+"""Arrays of a slice as a result that explains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from theodolite import results
+from theodolite.objective import Objective
+from theodolite.surfaces import agreement
+
+
+def line_facts(
+    objective: Objective,
+    direction: Shaped[Tensor, " params"],
+    *,
+    theta: Shaped[Tensor, " params"] | None = None,
+    span: Sequence[float | int],
+    steps: int,
+    test: Objective | None = None,
+    normalize: str | None = None,
+    seed: int | None = None,
+    line: int = 0,
+) -> dict[str, Any]:
+    """What a line records besides its numbers; one pass unless `theta` is the start."""
+    along = agreement.checked_direction(objective, direction)
+    return {
+        **_origin(normalize, seed),
+        "line": line,
+        "direction_norm_alpha": agreement.length(along),
+        "method": "dense",
+        "span": [float(v) for v in span],
+        "steps": steps,
+        **_point_facts(objective, theta),
+        **_objective_facts(objective, test),
+    }
+
+
+def plane_facts(
+    objective: Objective,
+    directions: Shaped[Tensor, "2 params"],
+    *,
+    theta: Shaped[Tensor, " params"] | None = None,
+    span: Sequence[Sequence[float | int]],
+    steps: Sequence[int],
+    test: Objective | None = None,
+    normalize: str | None = None,
+    seed: int | None = None,
+    plane: int = 0,
+) -> dict[str, Any]:
+    """What a plane records besides its numbers; one pass unless `theta` is the start."""
+    axes = agreement.checked_directions(objective, directions)
+    return {
+        **_origin(normalize, seed),
+        "plane": plane,
+        "axis_cosine": agreement.axis_cosine(axes),
+        "direction_norm_alpha": agreement.length(axes[0]),
+        "direction_norm_beta": agreement.length(axes[1]),
+        "method": "dense",
+        "span": [float(v) for axis in span for v in axis],
+        "steps": [int(v) for v in steps],
+        **_point_facts(objective, theta),
+        **_objective_facts(objective, test),
+    }
+
+
+def line_dataset(
+    values: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    alphas: Float[np.ndarray, " alpha"],
+    facts: Mapping[str, Any],
+) -> xr.Dataset:
+    """The values of `line_values` as a result of dimension ``alpha``."""
+    return _labeled("line", values, {"alpha": alphas}, facts)
+
+
+def plane_dataset(
+    values: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    alphas: Float[np.ndarray, " alpha"],
+    betas: Float[np.ndarray, " beta"],
+    facts: Mapping[str, Any],
+) -> xr.Dataset:
+    """The values of `plane_rows` as a result of dimensions ``(alpha, beta)``."""
+    return _labeled("plane", values, {"alpha": alphas, "beta": betas}, facts)
+
+
+def _origin(normalize: str | None, seed: int | None) -> dict[str, Any]:
+    """How the directions were made, as far as the caller says; nothing is guessed."""
+    told = {"normalize": normalize, "seed": seed}
+    return {k: v for k, v in told.items() if v is not None}
+
+
+def _point_facts(objective: Objective, theta: Tensor | None) -> dict[str, Any]:
+    point = agreement.checked_theta(objective, theta)
+    made = objective.start_pass if theta is None else objective.sample(point)
+    return {
+        "theta_norm": agreement.length(point),
+        "start_loss": made.loss(),
+        "start_loss_error": made.loss_error(),
+    }
+
+
+def _objective_facts(objective: Objective, test: Objective | None) -> dict[str, Any]:
+    told = objective.facts()
+    if test is not None:
+        also = test.facts()
+        told |= {f"test_{k}": also[k] for k in ("examples", "batch_norm", "fingerprint")}
+    return told
+
+
+def _labeled(
+    quantity: str,
+    values: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    axes: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    facts: Mapping[str, Any],
+) -> xr.Dataset:
+    dims = tuple(axes)
+    variables = {k: (dims, v, {"long_name": _long_name(k)}) for k, v in values.items()}
+    coords = {
+        dim: (dim, axis, {"long_name": f"distance along direction {k + 1}"})
+        for k, (dim, axis) in enumerate(axes.items())
+    }
+    return results.dataset(quantity, variables, coords, **facts)
+
+
+def _long_name(name: str) -> str:
+    """``test_loss_error`` is the "standard error of the test loss"."""
+    if name.endswith("status"):
+        which = " of the test loss" if name.startswith("test_") else ""
+        return f"status{which}: {results.STATUS_MEANING}"
+    plain = name.removesuffix("_error").replace("_", " ")
+    return f"standard error of the {plain}" if name.endswith("_error") else plain

@@ -1,0 +1,47 @@
+"""Settings of measures as they come from a preset, a file or a command line, checked by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from theodolite.errors import InvalidArgument
+
+GRADIENT = 3.0
+"""A gradient costs about as much as so many forward passes."""
+
+PRODUCT = 6.0
+"""A Hessian-vector product costs about as much as so many forward passes."""
+
+
+def count_of(settings: Mapping[str, Any], measure: str, name: str, least: int = 1) -> int:
+    """A whole number of at least `least`."""
+    value = settings[name]
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidArgument(
+            f"{name} of {measure} must be a whole number, at least {least}; got {value!r}.",
+            code="E-S07",
+        )
+    return value
+
+
+def share_of(settings: Mapping[str, Any], measure: str, name: str) -> float:
+    """A number above 0 and below 1."""
+    value = settings[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise InvalidArgument(
+            f"{name} of {measure} must lie between 0 and 1; got {value!r}.", code="E-S07"
+        )
+    return float(value)
+
+
+def normalization_of(settings: Mapping[str, Any], measure: str) -> str | None:
+    """One of the ways to normalize directions; "none" is None."""
+    value = settings["normalize"]
+    allowed = ("filter", "layer", "model", "none")
+    if value not in allowed:
+        raise InvalidArgument(
+            f"normalize of {measure} must be one of {', '.join(allowed)}; got {value!r}.",
+            code="E-S07",
+        )
+    return None if value == "none" else str(value)

@@ -1,0 +1,49 @@
+"""The trace of the Hessian, as one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from theodolite.curvature import trace
+from theodolite.operators import hessian
+from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.measures.settings import PRODUCT, count_of, share_of
+from theodolite.surveys.plan import Measure
+from theodolite.surveys.target import Target
+
+FEWEST = 32
+"""Products below which no estimate is made."""
+
+
+def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
+    """One group of one unit, at the cost of all products allowed."""
+    tolerance = share_of(settings, "trace", "tolerance")
+    most = count_of(settings, "trace", "max_products", FEWEST)
+    group = Group(
+        "trace", "trace", partial(opening, tolerance, most, seed), passes=PRODUCT * most, vectors=24
+    )
+    return (group,)
+
+
+def opening(tolerance: float, most: int, seed: int, target: Target) -> Unit:
+    """Prepare the Hessian."""
+    operator = hessian(target.objective)
+    return lambda _: trace(operator, tolerance=tolerance, seed=seed, max_products=most)
+
+
+def settings(tolerance: float, most: int) -> dict[str, Any]:
+    return {"tolerance": tolerance, "max_products": most}
+
+
+TRACE = Measure(
+    "trace",
+    "sum of all eigenvalues of the Hessian, with its standard error",
+    {
+        "quick": settings(0.05, 64),
+        "standard": settings(0.02, 300),
+        "thorough": settings(0.01, 1000),
+    },
+    groups,
+)
