@@ -37,7 +37,7 @@ def findings(
 
 
 def table_text(rows: list[dict[str, Any]]) -> str:
-    """One block a finding: verdict, effect with its interval, and what the rule says of controls."""
+    """One block a finding: the verdict, the effect with its interval, and why."""
     blocks = []
     for row in rows:
         low, high = ("-inf" if b is None else f"{b:.3g}" for b in row["interval"])

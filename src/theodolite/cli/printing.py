@@ -13,9 +13,6 @@ import xarray as xr
 
 from theodolite import __version__
 from theodolite.cli.durations import about
-from theodolite.reporting import report, write_summary
-from theodolite.reporting.numbers import Number
-from theodolite.reporting.numbers import text as number_text
 from theodolite.surveys.plan import Outline, Plan
 from theodolite.surveys.target import Target
 
@@ -24,13 +21,13 @@ LONG = 1800
 
 FIVE = (
     "loss",
-    "test_loss",
     "test_accuracy",
-    "accuracy",
     "rise",
     "largest_eigenvalue",
-    "trace",
     "negative_weight",
+    "trace",
+    "test_loss",
+    "accuracy",
 )
 """The headline numbers printed at the end, the first five there are."""
 
@@ -50,7 +47,9 @@ def header(target: Target) -> str:
 def plan_lines(
     lines: Sequence[Outline], per_pass: float, plan: Plan, target: Target, *, reasons: bool = False
 ) -> str:
-    """The plan as a table: measure, units, cost in forward passes, time."""
+    """The plan as a table: measure, units, cost in forward passes, time, and why where asked
+    or where something is saved already."""
+    reasons = reasons or any(line.todo < line.units for line in lines)
     rows = [
         (
             line.measure,
@@ -65,11 +64,10 @@ def plan_lines(
     rows.append(("total", "", f"{total:,.0f}", about(total * per_pass), memory(plan, target)))
     head = ("measure", "units", "passes", "time", "why" if reasons else "")
     widths = [max(len(r[k]) for r in [head, *rows]) for k in range(4)]
-    body = [
-        f"{'Plan' if k == 0 else '':9}{r[0]:{widths[0]}}  {r[1]:>{widths[1]}}  {r[2]:>{widths[2]}}  "
-        f"{r[3]:{widths[3]}}  {r[4]}".rstrip()
-        for k, r in enumerate([head, *rows])
-    ]
+    body = []
+    for name, units, passes, time, note in [head, *rows]:
+        start = f"{'' if body else 'Plan':9}{name:{widths[0]}}  {units:>{widths[1]}}"
+        body.append(f"{start}  {passes:>{widths[2]}}  {time:{widths[3]}}  {note}".rstrip())
     if total * per_pass > LONG:
         body.append(f"{'':9}A smaller survey: --limit 1000, --preset quick or --measures lines.")
     return "\n".join(body)
@@ -102,28 +100,19 @@ def plan_json(lines: Sequence[Outline], per_pass: float, path: Path) -> dict[str
     return {"run": str(path), "seconds": seconds, "measures": measures}
 
 
-def numbers_of(tree: xr.DataTree) -> dict[str, tuple[str, Number]]:
-    """The headline by name: label and number."""
-    return {
-        row["name"]: (
-            row["label"],
-            Number(
-                math.nan if row["value"] is None else row["value"],
-                row["error"],
-                row["exact"],
-                row["unit"],
-            ),
-        )
-        for row in json.loads(tree.attrs["headline"])
-    }
-
-
 def headline_lines(tree: xr.DataTree) -> str:
     """The five most telling headline numbers with their errors."""
-    found = numbers_of(tree)
+    from theodolite.reporting.numbers import Number, text
+
+    found = {row["name"]: row for row in json.loads(tree.attrs["headline"])}
     chosen = [found[name] for name in FIVE if name in found][:5]
-    width = max((len(label) for label, _ in chosen), default=0)
-    return "\n".join(f"{label:{width}}  {number_text(number)}" for label, number in chosen)
+    width = max((len(row["label"]) for row in chosen), default=0)
+    lines = []
+    for row in chosen:
+        value = math.nan if row["value"] is None else row["value"]
+        number = Number(value, row["error"], row["exact"], row["unit"])
+        lines.append(f"{row['label']:{width}}  {text(number)}")
+    return "\n".join(lines)
 
 
 def failure_lines(tree: xr.DataTree) -> str:
@@ -148,5 +137,7 @@ def checks_line(certificate: xr.Dataset) -> str:
 
 def write_reports(tree: xr.DataTree, folder: Path) -> Path:
     """``report.html`` and ``summary.json`` of a run; returns the page."""
+    from theodolite.reporting import report, write_summary
+
     write_summary(tree, folder / "summary.json")
     return report(tree, folder / "report.html")

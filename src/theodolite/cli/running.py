@@ -26,6 +26,7 @@ from theodolite.surveys.folder import continued, run_path
 from theodolite.surveys.measures import MEASURES
 from theodolite.surveys.plan import Plan, outline
 from theodolite.surveys.reading import reading_store
+from theodolite.surveys.store import Store
 from theodolite.surveys.surveying import Finished
 from theodolite.surveys.target import Target, adjusted
 
@@ -149,10 +150,14 @@ def carried_out(job: Job) -> int:
     target = built(job.configuration)
     terminal.say(printing.header(target))
     plan = surveying.planned(target, job.configuration)
+    lines = outline(plan, kept(job, target))
     per_pass = seconds_a_pass(target)
+    terminal.say(printing.plan_lines(lines, per_pass, plan, target, reasons=job.dry_run))
     if job.dry_run:
-        return dry_run(job, target, plan, per_pass)
-    terminal.say(printing.plan_lines(outline(plan), per_pass, plan, target))
+        terminal.say(f"Store    {job.path}  (nothing was written)")
+        if job.as_json:
+            terminal.result(json.dumps(printing.plan_json(lines, per_pass, job.path), indent=1))
+        return 0
     terminal.say(f"Store    {job.path}  (resumable)")
     finished = with_signals(job, target, plan)
     return concluded(job, finished)
@@ -173,19 +178,13 @@ def seconds_a_pass(target: Target) -> float:
     return time.perf_counter() - began
 
 
-def dry_run(job: Job, target: Target, plan: Plan, per_pass: float) -> int:
-    """Say what would be computed and why, and touch nothing."""
-    kept = job.path / "results.zarr" / "zarr.json"
-    store = None
-    if not job.fresh:
-        continued(job.path, surveying.identified(target, job.configuration))
-        store = reading_store(kept.parent) if kept.exists() else None
-    lines = outline(plan, store)
-    if job.as_json:
-        terminal.result(json.dumps(printing.plan_json(lines, per_pass, job.path), indent=1))
-    terminal.say(printing.plan_lines(lines, per_pass, plan, target, reasons=True))
-    terminal.say(f"Store    {job.path}  (nothing was written)")
-    return 0
+def kept(job: Job, target: Target) -> Store | None:
+    """What the run folder holds already, read only; raises when it is another run's."""
+    if job.fresh:
+        return None
+    continued(job.path, surveying.identified(target, job.configuration))
+    place = job.path / "results.zarr"
+    return reading_store(place) if (place / "zarr.json").exists() else None
 
 
 @contextmanager

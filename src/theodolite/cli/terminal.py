@@ -13,7 +13,14 @@ from rich.console import Console
 
 from theodolite.errors import TheodoliteWarning
 
-PLAIN = {"✓": "ok", "✗": "no", "·": "-", "×": "x", "±": "+-", "−": "-", "…": "...", "→": "->"}
+PLAIN = {
+    "✓": "ok",
+    "✗": "no",
+    "·": "-",
+    "±": "+-",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{MINUS SIGN}": "-",
+}
 """Stand-ins where a terminal cannot show the sign."""
 
 

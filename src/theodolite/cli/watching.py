@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -13,6 +13,9 @@ from theodolite.cli.durations import clock
 from theodolite.surveys.execution import Progress as State
 from theodolite.surveys.execution import Watch
 from theodolite.surveys.plan import Plan
+
+Advance = Callable[[str, float], None]
+"""Tells how far a stage of several is, as a fraction."""
 
 NOUNS = {"planes": "rows", "lines": "lines", "spectrum": "probes"}
 
@@ -32,6 +35,7 @@ def stages(plan: Plan) -> Watch:
     done: dict[str, int] = {}
     spent: dict[str, float] = {}
     failed: dict[str, int] = {}
+    made: dict[str, bool] = {}
     totals = measure_units(plan)
     said: set[str] = set()
 
@@ -39,6 +43,7 @@ def stages(plan: Plan) -> Watch:
         done[state.group] = state.done
         spent[state.group] = state.seconds
         failed[state.measure] = failed.get(state.measure, 0) + bool(state.failed)
+        made[state.measure] = made.get(state.measure, False) or state.computed > 0
         names = [g.name for g in plan.groups if g.measure == state.measure]
         complete = sum(done.get(n, 0) for n in names)
         if complete == totals[state.measure] and state.measure not in said:
@@ -46,7 +51,8 @@ def stages(plan: Plan) -> Watch:
             seconds = sum(spent.get(n, 0.0) for n in names)
             noun = NOUNS.get(state.measure, "done")
             lost = f", {failed[state.measure]} failed" if failed[state.measure] else ""
-            terminal.say(f"{state.measure:12} {complete} {noun}  {seconds:.1f} s{lost}")
+            how = f"{seconds:.1f} s" if made.get(state.measure) else "saved before"
+            terminal.say(f"{state.measure:12} {complete} {noun}  {how}{lost}")
 
     return watch
 
@@ -110,3 +116,47 @@ def time_left() -> Callable[[float], float]:
         return (now - first[0][0]) * passes_left / made if made > 0 else float("inf")
 
     return seconds
+
+
+@contextmanager
+def whole(stages: Mapping[str, float]) -> Iterator[Advance]:
+    """One clock over several stages of known cost: a bar, or a line for each stage that ends."""
+    if not terminal.interactive():
+        yield ended_stages(stages)
+        return
+    with Progress(
+        TextColumn("{task.description:16}"),
+        BarColumn(bar_width=36),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[note]}"),
+        console=terminal.console(),
+    ) as progress:
+        yield moving(stages, progress)
+
+
+def ended_stages(stages: Mapping[str, float]) -> Advance:
+    began, ended = time.monotonic(), set[str]()
+
+    def advance(stage: str, fraction: float) -> None:
+        if fraction >= 1.0 and stage not in ended:
+            ended.add(stage)
+            terminal.say(f"{stage:16} done  {time.monotonic() - began:.1f} s")
+
+    return advance
+
+
+def moving(stages: Mapping[str, float], progress: Progress) -> Advance:
+    """Moves one bar by the cost done; the time left is the cost left at the speed so far."""
+    total = sum(stages.values())
+    task = progress.add_task("", total=total, note="")
+    parts = dict.fromkeys(stages, 0.0)
+    left = time_left()
+    left(total)
+
+    def advance(stage: str, fraction: float) -> None:
+        parts[stage] = max(parts[stage], min(fraction, 1.0))
+        done = sum(stages[s] * parts[s] for s in stages)
+        note = f"ETA {clock(left(total - done))}" if done < total else ""
+        progress.update(task, completed=done, description=stage, note=note)
+
+    return advance

@@ -137,14 +137,12 @@ def refuse_detached() -> NoReturn:
 
 
 def require_finite(what: str, vector: Tensor, space: Any, cause: str = "") -> None:
-    """Raise naming the first parameter tensor in which `vector`, flat or rows of it, is not finite."""
+    """Raise naming the first parameter tensor in which a vector, or rows of them, is not finite."""
     if bool(torch.isfinite(vector).all()):
         return
     rows = vector.reshape(-1, space.size)
     bad = [
-        e.name
-        for e in space.entries
-        if not bool(torch.isfinite(rows[:, e.offset : e.stop]).all())
+        e.name for e in space.entries if not bool(torch.isfinite(rows[:, e.offset : e.stop]).all())
     ]
     raise NotFinite(
         f"the {what} is NaN or infinite in {len(bad)} of {len(space.entries)} parameter tensors, "

@@ -16,7 +16,7 @@ WHAT = "Hessian product"
 
 
 def keep(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
-    """Double backward: the graph of the gradient is kept, a product is one sweep through it (6 F)."""
+    """Double backward: the gradient's graph is kept and a product is one sweep through it (6 F)."""
     state = problem.forward.fresh(leaf)
 
     def gradient() -> Tensor | None:
@@ -115,4 +115,6 @@ def differences(step: float) -> Builder:
     return build
 
 
-HESSIAN = Kind("Hessian", keep, "forward_over_reverse", forward_over_reverse, linearize, differences)
+HESSIAN = Kind(
+    "Hessian", keep, "forward_over_reverse", forward_over_reverse, linearize, differences
+)

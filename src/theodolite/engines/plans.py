@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -25,7 +23,8 @@ CHUNK = 8
 class Plan:
     """The parts of a matrix at one point: some kept, the others built at every product.
 
-    ``batched`` sends rows through the graph together rather than one by one.
+    ``graph_bytes`` is what the first batch's graph saves; ``batched`` sends rows through a graph
+    together rather than one by one.
     """
 
     engine: str
@@ -42,31 +41,44 @@ class Plan:
         return len(self.kept) == int(self.problem.data.batches)
 
 
-def planned(kind: Kind, engine: str, problem: Problem, theta: Tensor, budget: int) -> Plan:
-    """Keep the parts of as many batches as fit into `budget` bytes.
+def planned(
+    kind: Kind,
+    engine: str,
+    problem: Problem,
+    theta: Tensor,
+    budget: int,
+    *,
+    most: int | None = None,
+    graph_bytes: int | None = None,
+) -> Plan:
+    """Keep the parts of as many batches as fit into `budget` bytes (and at most `most`).
 
-    The first part is built twice: once to see what its graph saves. Batches that are not in
-    memory themselves are kept all or not at all, because another reading may order them anew.
+    What a graph saves is seen on the first batch, whose part is made twice for it, unless
+    ``graph_bytes`` says. Batches that are not in memory themselves are kept all or not at all,
+    because another reading may order them anew.
     """
     leaf = theta.detach().clone().requires_grad_(True)
     build = kind.builder(engine)
-    keeps = engine not in ("recompute", "differences", "forward_over_reverse")
+    if engine in ("recompute", "forward_over_reverse"):
+        return Plan(engine, problem, leaf, build, (), 0)
     batches = iter(problem.data)
     first = next(batches)
-    size = held_bytes(lambda: build(problem, leaf, first)) if keeps else 0
-    room = _room(problem, first.examples, size, budget) if keeps else 0
-    kept: list[Part | None] = []
-    if room:
-        rest = itertools.chain([first], batches)
-        kept = [build(problem, leaf, b) for b in itertools.islice(rest, room)]
-    named = "recompute" if keeps and engine == "kept" and not kept else engine
-    return Plan(named, problem, leaf, build, tuple(kept), size * len(kept))
+    size = graph_bytes
+    if size is None:  # transforms refuse to be looked into: a linear program counts as a graph
+        seen = kind.keep if engine == "linearize" else build
+        size = held_bytes(lambda: seen(problem, leaf, first))
+    room = _room(problem, first.examples, size, budget)
+    room = room if most is None else min(room, most)
+    chosen = itertools.islice(itertools.chain([first], batches), room)
+    kept = tuple(build(problem, leaf, b) for b in chosen)
+    named = engine if kept or engine != "kept" else "recompute"
+    return Plan(named, problem, leaf, build, kept, size)
 
 
 def _room(problem: Problem, examples: int, size: int, budget: int) -> int:
     """How many batches from the first on may be kept."""
     total = int(problem.data.batches)
-    if getattr(problem.data, "kept", None) is None:
+    if problem.data.kept is None:
         return total if size * total <= budget else 0
     used = 0.0
     for count, batch in enumerate(problem.data):
@@ -106,29 +118,8 @@ def applied(part: Part, rows: Tensor, *, batched: bool) -> Tensor:
         return torch.cat([part(chunk, True) for chunk in rows.split(CHUNK)]).detach()
 
 
-def rebuilt(plan: Plan, engine: str, build: Builder) -> Plan:
-    """The same batches kept, by another engine."""
-    batches = itertools.islice(iter(plan.problem.data), len(plan.kept))
-    kept = tuple(build(plan.problem, plan.leaf, b) for b in batches)
-    return replace(plan, engine=engine, build=build, kept=kept)
-
-
 def by_differences(kind: Kind, problem: Problem, theta: Tensor, *, step: float) -> Plan:
     """First derivatives only, in float64; batches are cast as they are read, no graph is kept."""
     wide = in_float64(problem)
     leaf = theta.detach().to(torch.float64, copy=True).requires_grad_(True)
     return Plan("differences", wide, leaf, kind.differences(step), (), 0)
-
-
-def inside(problem: Problem, body: Callable[[], Any], *, wide: bool = False) -> Any:
-    """Run `body` in the problem's guard, ready for second derivatives.
-
-    With `wide`, tensors that forward() makes without a dtype are float64 as well.
-    """
-
-    def guarded() -> Any:
-        if wide:
-            torch.set_default_dtype(torch.float64)
-        return body()
-
-    return problem.guarded(guarded, grad=True, second=True)

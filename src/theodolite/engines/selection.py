@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from theodolite.engines.parts import Builder, Kind, Part
-from theodolite.engines.plans import CHUNK, Plan, applied, rebuilt
+from theodolite.engines.plans import CHUNK, Plan, applied
 from theodolite.engines.verification import MISTAKES
 from theodolite.errors import TheodoliteError
 
 MARGIN = 1.2
 """A candidate must be so many times faster: clocks are noisy, and another engine rounds anew."""
+
+WORTHWHILE = 0.02
+"""Seconds a product on one batch must take before another engine is worth measuring."""
 
 PATIENCE = 10.0
 """Seconds of products a batch before tracing, which takes seconds a batch, is worth trying."""
@@ -37,11 +40,9 @@ def trial(plan: Plan, build: Builder, rows: Tensor, *, batched: bool = False) ->
     The time includes making the part where the plan does not keep it. None where every batch is
     detached from the parameters.
     """
-    for batch in plan.problem.data:
-        part = build(plan.problem, plan.leaf, batch)
-        if part is not None:
-            break
-    else:
+    held = [p for p in plan.kept if p is not None] if build is plan.build else []
+    part, batch = (held[0], None) if held else _first(plan, build)
+    if part is None:
         return None
     applied(part, rows, batched=batched)
     began = time.perf_counter()
@@ -50,6 +51,15 @@ def trial(plan: Plan, build: Builder, rows: Tensor, *, batched: bool = False) ->
         assert part is not None
     product = applied(part, rows, batched=batched)
     return Trial(time.perf_counter() - began, product)
+
+
+def _first(plan: Plan, build: Builder) -> tuple[Part | None, Any]:
+    """The part of the first batch through which a derivative leads."""
+    for batch in plan.problem.data:
+        part = build(plan.problem, plan.leaf, batch)
+        if part is not None:
+            return part, batch
+    return None, None
 
 
 def attempted(
@@ -89,50 +99,44 @@ def tolerance(dtype: torch.dtype) -> float:
     return 10 * float(torch.finfo(dtype).eps) ** 0.5
 
 
-def fastest(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) -> Plan:
-    """Measure forward mode against double backward on one batch; both are counted per batch.
+def fastest(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) -> str:
+    """The engine to use: forward mode measured against double backward on one batch.
 
     Forward mode through the gradient repeats the forward pass, so it is measured only where no
-    graph of the gradient is kept. Nothing is measured where one product decides nothing.
+    graph of the gradient is kept.
     """
     base = trial(plan, plan.build, rows)
     if base is None:
-        return plan
+        return plan.engine
     notes["engine_times"][plan.engine] = base.seconds
     name = kind.forward_name
+    if base.seconds < WORTHWHILE:
+        notes["engines_dropped"][name] = f"not measured: a product takes {base.seconds:.1g} s"
+        return plan.engine
     if plan.kept and name == "forward_over_reverse":
         notes["engines_dropped"][name] = "repeats the forward pass that kept graphs save"
-        return plan
-    if not attempted(name, lambda: trial(plan, kind.forward, rows), base, notes):
-        return plan
-    if plan.kept:
-        return rebuilt(plan, name, kind.forward)
-    return replace(plan, engine=name, build=kind.forward)
+        return plan.engine
+    faster = attempted(name, lambda: trial(plan, kind.forward, rows), base, notes)
+    return name if faster else plan.engine
 
 
-def traced(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) -> Plan:
-    """Linearized parts in place of kept ones, where one batch shows that they are faster."""
+def tracing_pays(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) -> bool:
+    """Whether linearized parts would be faster than kept ones, measured on one batch."""
     base = trial(plan, plan.build, rows)
     if base is None:
-        return plan
+        return False
     notes["engine_times"][plan.engine] = base.seconds
-    if not attempted("linearize", lambda: trial(plan, kind.linearize, rows), base, notes):
-        return plan
-    return rebuilt(plan, "linearize", kind.linearize)
+    return attempted("linearize", lambda: trial(plan, kind.linearize, rows), base, notes)
 
 
-def with_batches_of_rows(plan: Plan, rows: Tensor, notes: dict[str, Any]) -> Plan:
-    """Send rows through the graph together, where one batch shows that this is faster."""
+def together(plan: Plan, rows: Tensor, notes: dict[str, Any]) -> Plan:
+    """The plan with rows going through the graph together, where one batch shows it is faster."""
     some = rows[:CHUNK]
     base = trial(plan, plan.build, some)
     if base is None:
         return plan
-    notes["engine_times"][f"{plan.engine}, {len(some)} vectors"] = base.seconds
-    name = f"{plan.engine}, {len(some)} vectors together"
+    name = f"{plan.engine}, {len(some)} vectors"
+    notes["engine_times"][name] = base.seconds
+    name += " together"
     faster = attempted(name, lambda: trial(plan, plan.build, some, batched=True), base, notes)
     return replace(plan, batched=faster)
-
-
-def first_kept(plan: Plan) -> Part | None:
-    """The first kept part a derivative leads through."""
-    return next((p for p in plan.kept if p is not None), None)

@@ -12,7 +12,7 @@ from torch import Tensor
 from theodolite import seeds
 from theodolite.engines.problem import Problem
 
-SIZES = (0.1, 1.0)
+SMALL, LARGE = 1e-5, (0.1, 1.0)
 """Moves tried, relative to the root mean square of a tensor (or absolute, where that is zero)."""
 
 SINGLY = 64
@@ -21,10 +21,15 @@ SINGLY = 64
 
 @dataclass(frozen=True)
 class Still:
-    """``unused`` tensors do not move the loss; ``moving`` ones do, in spite of their gradient."""
+    """``unused`` tensors do not move the loss.
+
+    ``constant`` ones do, in jumps (a derivative of zero is right almost everywhere); ``detached``
+    ones do at the smallest move, so that a gradient of zero is wrong.
+    """
 
     unused: tuple[str, ...] = ()
-    moving: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
+    detached: tuple[str, ...] = ()
 
 
 def unmoved(problem: Problem, theta: Tensor, batch: Any, names: Sequence[str]) -> Still:
@@ -33,16 +38,19 @@ def unmoved(problem: Problem, theta: Tensor, batch: Any, names: Sequence[str]) -
         return Still()
     base = _loss(problem, theta, batch)
 
-    def moves(some: Sequence[str]) -> bool:
-        points = (_moved(problem, theta, some, size) for size in SIZES)
+    def moves(some: Sequence[str], *sizes: float) -> bool:
+        points = (_moved(problem, theta, some, size) for size in sizes)
         return any(_differs(_loss(problem, point, batch), base) for point in points)
 
-    if not moves(names):
+    if not moves(names, SMALL, *LARGE):
         return Still(unused=tuple(names))
     if len(names) > SINGLY:
-        return Still(moving=tuple(names))
-    moving = tuple(n for n in names if moves([n]))
-    return Still(tuple(n for n in names if n not in moving), moving)
+        together = tuple(names)
+        return Still(detached=together) if moves(names, SMALL) else Still(constant=together)
+    detached = tuple(n for n in names if moves([n], SMALL))
+    constant = tuple(n for n in names if n not in detached and moves([n], *LARGE))
+    unused = tuple(n for n in names if n not in (*detached, *constant))
+    return Still(unused, constant, detached)
 
 
 def _loss(problem: Problem, theta: Tensor, batch: Any) -> float:

@@ -30,6 +30,9 @@ AGREES, PLATEAU, ROUGHLY = 1e-4, 1e-3, 2e-2
 """Relative differences: a product is right below the first; steps confirm each other below the
 second; where rounding inside the model hides both, the product is right below the third."""
 
+COARSE_STEPS = (1e-2, 3e-2)
+"""Steps across the stairs of a gradient that is computed in half precision."""
+
 NEARBY = 1e-2
 """How far away, relative to theta, a point is tried where this one is not smooth."""
 
@@ -53,8 +56,9 @@ class Verification:
     the product), "non-smooth" (they do not confirm each other at this point, though the product
     agrees nearby) or "unclear" (they confirm each other nowhere). ``names`` are the tensors it
     is about, ``gap`` the largest relative difference left, ``step`` where it was reached.
-    ``silent`` tensors have zero gradients: ``unused`` ones do not move the loss, ``constant``
-    ones do.
+    "coarse" is a gradient in stairs that follow the product: rounding inside the model hides more.
+    ``silent`` tensors have zero gradients and are sorted into ``unused``, ``constant`` and
+    ``detached`` (see `stillness.Still`).
     """
 
     outcome: str
@@ -65,6 +69,7 @@ class Verification:
     silent: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
+    detached: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,18 +166,35 @@ def checked(sample: Sample, build: Builder, seed: int) -> Verification:
     require_finite(f"{sample.kind.label} product", product, sample.problem.space)
     here = compared(sample, product)
     still = unmoved(sample.problem, sample.theta, sample.batch, here.silent)
-    if here.outcome == "non-smooth":
+    if here.outcome == "missing" and _coarse(sample, product):
+        here = replace(here, outcome="coarse")
+    elif here.outcome == "non-smooth":
         near = replace(sample, theta=_moved(sample.theta, seed))
-        there = compared(near, near.product(build))
-        if there.outcome == "agrees":
-            outcome = here
-        elif there.outcome == "missing":
-            outcome = there
-        else:
-            rough = max(here.gap, there.gap) <= ROUGHLY
-            outcome = replace(there, outcome="agrees" if rough else "unclear")
-        here = outcome
-    return replace(here, unused=still.unused, constant=still.moving)
+        here = _settled_nearby(here, compared(near, near.product(build)))
+    return replace(here, unused=still.unused, constant=still.constant, detached=still.detached)
+
+
+def _settled_nearby(here: Verification, there: Verification) -> Verification:
+    """What a point without exact kinks says about one with them."""
+    if there.outcome == "agrees":
+        return here
+    if there.outcome == "missing":
+        return there
+    rough = max(here.gap, there.gap) <= ROUGHLY
+    return replace(here, outcome="agrees" if rough else "unclear")
+
+
+def _coarse(sample: Sample, product: Tensor) -> bool:
+    """Whether the gradient is a staircase (rounded inside the model) that follows the product."""
+    small = sample.product(sample.kind.differences(min(sample.steps)))
+    for step in COARSE_STEPS:
+        large = sample.product(sample.kind.differences(step))
+        size = float(torch.linalg.vector_norm(large)) or 1.0
+        followed = float(torch.linalg.vector_norm(large - product)) / size
+        confirmed = float(torch.linalg.vector_norm(large - small)) / size
+        if followed <= 0.25 and followed < confirmed / 2:
+            return True
+    return False
 
 
 def compared(sample: Sample, product: Tensor) -> Verification:
@@ -208,7 +230,9 @@ def _gaps(sample: Sample, a: Tensor, b: Tensor, noise: float) -> Tensor:
     """Relative differences by parameter tensor, what rounding explains taken off."""
     far = (_norms(sample, a - b) - noise).clamp(min=0)
     size = torch.maximum(_norms(sample, a), _norms(sample, b))
-    return torch.nan_to_num(far / torch.where(size == 0, torch.ones_like(size), size), nan=torch.inf)
+    return torch.nan_to_num(
+        far / torch.where(size == 0, torch.ones_like(size), size), nan=torch.inf
+    )
 
 
 def _settled(sample: Sample, estimates: dict[float, Tensor], noise: float) -> set[str]:

@@ -2,8 +2,8 @@ r"""How likely it is that a Krylov method has overlooked an eigenvalue.
 
 A Krylov space contains one vector of each eigenspace, so the second copy of a repeated
 eigenvalue is invisible to it, and two close ones can look like one for a while. The remedy is a
-second Lanczos run from a random vector `u`, in the space orthogonal to the vectors found. After `s` steps with
-Ritz values :math:`\mu_i` and remainders :math:`\beta_i`, the monic polynomial
+second Lanczos run from a random vector `u`, in the space orthogonal to the vectors found. After
+`s` steps with Ritz values :math:`\mu_i` and remainders :math:`\beta_i`, the monic polynomial
 :math:`p(t) = \prod_i (t - \mu_i)` has :math:`\|p(A) u\| = \prod_i \beta_i`. If an eigenvalue
 :math:`\lambda` was overlooked, the component `c` of `u` along its vector obeys
 
@@ -32,8 +32,8 @@ def miss_bound(
     `section` is the operator seen by the second run, `log_remainders` the sum of the logarithms
     of its remainders (minus infinity when its space is exhausted), `dimension` that of the space
     `u` was drawn from. One when the run itself shows an eigenvalue outside. `limits` that are
-    infinite cost nothing. The bound holds for exact copies; for others it is as good as the
-    vectors found before.
+    infinite cost nothing. The bound is exact when the vectors found are, and otherwise as good as
+    they are.
     """
     ritz = np.linalg.eigvalsh(section)
     low, high = limits

@@ -20,6 +20,8 @@ ROUNDINGS = 100.0
 """No tolerance is taken as smaller than this many roundings."""
 
 OVERLAP = 0.1
+"""A search starts orthogonal to Ritz vectors whose residual is at most this share of their
+distance from what is sought: so little of it can hide in any of them."""
 
 SEARCH = 30
 """Products after which a search that has not become certain is given up."""
@@ -148,7 +150,7 @@ def _bound(krylov: Krylov, search: Search | None, ritz: Ritz, goal: Goal) -> flo
 
 
 def _begun(krylov: Krylov, ritz: Ritz, goal: Goal) -> tuple[Krylov, Search]:
-    """Keep the wanted vectors alone, and put a random row first among the pending.
+    """Keep what is settled or far from what is sought, and put a random row first.
 
     Other Ritz vectors would hide part of what is sought: it need not be orthogonal to them.
     """
@@ -156,7 +158,9 @@ def _begun(krylov: Krylov, ritz: Ritz, goal: Goal) -> tuple[Krylov, Search]:
     distance = np.minimum(ritz.values - low, high - ritz.values)
     kept = ritz.residuals <= OVERLAP * distance
     kept |= ritz.residuals <= _slack(krylov, ritz, goal)
-    krylov = states.restarted(krylov, ritz.vectors[:, kept].copy())
+    capacity = len(krylov.rows)
+    most = capacity - krylov.pending - 2 if capacity < krylov.operator.size else capacity
+    krylov = states.restarted(krylov, ritz.vectors[:, kept][:, :most].copy())
     krylov = states.with_random_row(krylov, _generator(krylov, goal))
     return krylov, Search(krylov.multiplied, 0.0, _sorted(ritz.values[: goal.count], goal))
 
@@ -196,4 +200,5 @@ def _aimed(krylov: Krylov, ritz: Ritz, settled: Bool[np.ndarray, " count"], goal
 
 def _stuck(krylov: Krylov, goal: Goal) -> bool:
     """No restart makes room: as many copies were found as the basis can hold."""
-    return krylov.full and goal.count + krylov.pending + 2 > len(krylov.rows)
+    capacity = len(krylov.rows)
+    return goal.count + krylov.pending + 2 > capacity and capacity < krylov.operator.size

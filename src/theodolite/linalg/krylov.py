@@ -102,6 +102,8 @@ def _with_remainder(
 
 def expanded(krylov: Krylov) -> Krylov:
     """Multiply the first pending row; what leaves the span of all rows becomes the last one."""
+    assert krylov.pending > 0
+    assert not krylov.full, "restart first: what leaves the span would be lost"
     j, known = krylov.multiplied, krylov.known
     row, coefficients = krylov.rows[j], krylov.coefficients
     image = product(krylov.operator, row, step=krylov.products + 1)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from theodolite.plots import palette
 from theodolite.plots.certificate import certificate_rows, plot_certificate
-from theodolite.plots.density import negative_share, smooth_nodes, wide_axis
+from theodolite.plots.density import (
+    density_floor,
+    finished,
+    negative_share,
+    smooth_together,
+    wide_spread,
+)
 from theodolite.plots.dress import distance_label
 from theodolite.plots.eigenvalues import plot_eigenvalues
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
@@ -15,9 +21,14 @@ from theodolite.plots.plane import (
     scale_bar,
     shown_field,
     status_counts,
+    status_of,
 )
 from theodolite.plots.plane_3d import plot_plane_3d
-from theodolite.plots.spectral_density import density_floor, plot_spectral_density
+from theodolite.plots.spectral_density import (
+    draw_curve,
+    kernel_words,
+    plot_spectral_density,
+)
 from theodolite.plots.training import plot_training
 
 __all__ = [
@@ -25,8 +36,11 @@ __all__ = [
     "certificate_rows",
     "density_floor",
     "distance_label",
+    "draw_curve",
+    "finished",
     "finite_values",
     "heights",
+    "kernel_words",
     "line_from_plane",
     "minimum",
     "negative_share",
@@ -42,7 +56,8 @@ __all__ = [
     "scale_bar",
     "share_log",
     "shown_field",
-    "smooth_nodes",
+    "smooth_together",
     "status_counts",
-    "wide_axis",
+    "status_of",
+    "wide_spread",
 ]

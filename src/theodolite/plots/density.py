@@ -1,103 +1,99 @@
-"""From quadrature nodes to a curve: the only place where a spectrum is smoothed for the eye."""
+"""Spectra as curves that can be compared: one kernel and one grid for all that are drawn."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
-from theodolite.errors import InvalidArgument
+from theodolite.curvature.smoothing import Scale, negative_mass, smooth
 from theodolite.plots.dress import require
 
-WIDTH = 0.008
-"""Default width of the kernel as a share of the drawn range."""
+BULK, HIDDEN = 0.9, 0.05
+"""A linear axis hides the bulk when 90 % of the weight lies within 5 % of the largest node."""
+FLOOR_SHARE = 0.2
+"""A density is drawn down to this share of what one single eigenvalue contributes."""
 
 
-def smooth_nodes(
-    density: xr.Dataset,
+def smooth_together(
+    densities: Sequence[xr.Dataset],
     *,
-    points: int = 512,
+    scale: Scale = "linear",
     width: float | None = None,
-    linear_within: float | None = None,
-) -> xr.Dataset:
-    r"""Smooth the nodes of `density` with a Gaussian, probe by probe.
+    points: int = 700,
+) -> list[xr.Dataset]:
+    """Smooth several spectral densities with one kernel on one grid.
 
-    .. math:: \phi_p(u) = \sum_s w_{ps} \, \mathcal N(u; u(\lambda_{ps}), \sigma^2)
-
-    On a linear axis :math:`u = \lambda`; with `linear_within` :math:`= s` it is
-    :math:`u = \operatorname{asinh}(\lambda / s)`, linear near zero and logarithmic beyond `s`, so
-    that bulk and outliers are both seen. `width` is :math:`\sigma` in units of :math:`u`, by
-    default 0.8 % of the range; it is a choice for the eye and is recorded in ``attrs["width"]``.
-    Returns ``density(probe, value)`` per unit of :math:`u`, each probe integrating to the sum of
-    its weights, with ``coordinate(value)`` = :math:`u`. Raises ``InvalidArgument`` for a width,
-    a number of points or a `linear_within` that is not positive.
+    They are smoothed by ``curvature.smooth`` as if their probes were one result's, so range,
+    kernel and axis are shared and equal heights mean equal densities. Returns one
+    ``density(probe, eigenvalue)`` each, with the attributes of its own operator.
     """
-    require(density, "spectral_density", "probe", "step")
-    if linear_within is not None and not linear_within > 0:
-        raise InvalidArgument(
-            f"linear_within must be positive or None; got {linear_within}.", code="E-P04"
-        )
-    node = axis_coordinate(_ordered(density, "node"), linear_within)
-    weight = _ordered(density, "weight")
-    low, high = float(node.min()), float(node.max())
-    span = max(high - low, 1e-12 * max(abs(low), abs(high), 1e-300))
-    sigma = WIDTH * span if width is None else width
-    if not (sigma > 0 and points >= 2):
-        raise InvalidArgument(
-            f"width must be positive and points at least 2; got {width} and {points}.",
-            code="E-P04",
-        )
-    at = np.linspace(low - 4 * sigma, high + 4 * sigma, points)
-    gauss = np.exp(-0.5 * ((at[None, None, :] - node[..., None]) / sigma) ** 2)
-    curve = (weight[..., None] * gauss).sum(axis=1) / (sigma * np.sqrt(2 * np.pi))
-    value = at if linear_within is None else linear_within * np.sinh(at)
-    return xr.Dataset(
-        {
-            "density": (("probe", "value"), curve, {"long_name": "spectral density"}),
-            "coordinate": (("value",), at, {"long_name": "coordinate along the drawn axis"}),
-        },
-        coords={"value": value, "probe": density["probe"].values},
-        attrs={
-            **density.attrs,
-            "quantity": "smoothed_spectral_density",
-            "width": sigma,
-            "linear_within": linear_within or 0.0,
-        },
+    complete = [finished(d) for d in densities]
+    if not complete:
+        return []
+    steps = max(d.sizes["step"] for d in complete)
+    node, weight = (np.concatenate([_padded(d, v, steps) for d in complete]) for v in _NAMES)
+    dims = ("probe", "step")
+    joined = xr.Dataset(
+        {"node": (dims, node), "weight": (dims, weight)}, attrs={"quantity": "spectral_density"}
     )
+    curve = smooth(joined, scale=scale, width=width, points=points)
+    out, first = [], 0
+    for one in complete:
+        last = first + one.sizes["probe"]
+        own = curve.isel(probe=slice(first, last))
+        out.append(own.assign_attrs({**one.attrs, **curve.attrs}))
+        first = last
+    return out
 
 
-def axis_coordinate(value: np.ndarray, linear_within: float | None) -> np.ndarray:
-    """Where `value` lies on a linear axis, or on one that is linear only within a range."""
-    return value if linear_within is None else np.arcsinh(value / linear_within)
+def finished(density: xr.Dataset) -> xr.Dataset:
+    """`density` without the probes that were not computed."""
+    require(density, "spectral_density", "probe", "step")
+    kept = density[list(_NAMES)].transpose("probe", "step").dropna("probe")
+    return kept.assign_attrs(density.attrs)
 
 
-def wide_axis(densities: list[xr.Dataset]) -> float | None:
-    """The `linear_within` that shows all `densities`, ``None`` where a linear axis does.
-
-    A linear axis hides the bulk when nine tenths of the weight lie within 5 % of the largest
-    eigenvalue; then a thousandth of that eigenvalue is where the axis turns logarithmic.
-    """
-    largest, hidden = 0.0, False
-    for density in densities:
-        size = np.abs(_ordered(density, "node")).ravel()
-        weight = _ordered(density, "weight").ravel()
+def wide_spread(densities: Sequence[xr.Dataset]) -> bool:
+    """Whether a linear axis would hide the bulk of any of `densities`."""
+    for density in map(finished, densities):
+        size = np.abs(density["node"].values).ravel()
+        weight = density["weight"].values.ravel()
+        if not size.size or size.max() == 0:
+            continue
         order = np.argsort(size)
-        share = np.cumsum(weight[order]) / max(float(weight.sum()), 1e-300)
-        bulk = float(size[order][min(int(np.searchsorted(share, 0.9)), size.size - 1)])
-        hidden |= bulk < 0.05 * float(size.max())
-        largest = max(largest, float(size.max()))
-    return 1e-3 * largest if hidden and largest > 0 else None
+        share = np.cumsum(weight[order]) / weight.sum()
+        bulk = size[order][min(int(np.searchsorted(share, BULK)), size.size - 1)]
+        if bulk < HIDDEN * size.max():
+            return True
+    return False
 
 
 def negative_share(density: xr.Dataset) -> np.ndarray:
-    """The weight below zero, a value a probe.
+    """The weight below zero, a value a probe; see ``curvature.negative_mass``."""
+    return np.asarray(negative_mass(finished(density))["sample"].values)
 
-    Nodes closer to zero than 1e-6 of the largest are taken as zero: rounding gives them a sign.
+
+def density_floor(curve: xr.Dataset) -> float:
+    """The lowest density drawn: below it there is less than a fifth of one eigenvalue.
+
+    What lies lower is the kernel's tail, not the spectrum. Without a recorded size, nine decades
+    below the peak.
     """
-    require(density, "spectral_density", "probe", "step")
-    node, weight = _ordered(density, "node"), _ordered(density, "weight")
-    edge = -1e-6 * float(np.abs(node).max(initial=0.0))
-    return np.asarray(np.where(node < edge, weight, 0.0).sum(axis=1))
+    peak = float(curve["density"].max())
+    size = float(curve.attrs.get("size", 0))
+    if size <= 0:
+        return peak * 1e-9
+    one = 1.0 / (size * float(curve.attrs["kernel"]) * np.sqrt(2 * np.pi))
+    return min(FLOOR_SHARE * one, 0.1 * peak)
 
 
-def _ordered(density: xr.Dataset, name: str) -> np.ndarray:
-    return density[name].transpose("probe", "step").values.astype(np.float64)
+_NAMES = ("node", "weight")
+
+
+def _padded(density: xr.Dataset, name: str, steps: int) -> np.ndarray:
+    """The values with rows of `steps`: the last node repeated, with no weight."""
+    values = density[name].values.astype(np.float64)
+    short = ((0, 0), (0, steps - values.shape[1]))
+    return np.pad(values, short, mode="edge" if name == "node" else "constant")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from theodolite.errors import InvalidArgument
 from theodolite.plots import palette
+from theodolite.plots.height_scale import plain
 
 
 def dress(ax: Axes) -> Axes:
@@ -21,6 +24,14 @@ def dress(ax: Axes) -> Axes:
     ax.title.set_color(palette.INK)
     ax.title.set_fontsize(11)
     return ax
+
+
+def plain_ticks(axis: Axis) -> Axis:
+    """Ticks of a scaled axis as plain numbers, none between the labeled ones."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(float(f"{value:.6g}"))))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    return axis
 
 
 def require(result: xr.Dataset, quantity: str, *dims: str) -> xr.Dataset:

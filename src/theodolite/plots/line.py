@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from theodolite.plots import palette
-from theodolite.plots.dress import distance_label, dress, long_name, require
+from theodolite.plots.dress import distance_label, dress, long_name, plain_ticks, require
 from theodolite.plots.height_scale import finite_values
 from theodolite.results import OK
 
@@ -42,6 +42,7 @@ def plot_line(
     _missing(ax, alpha, values, line, color)
     if log:
         ax.set_yscale("log")
+        plain_ticks(ax.yaxis)
     ax.set_xlabel(distance_label(line, int(line.attrs.get("axis", 1))))
     ax.set_ylabel(long_name(line, variable))
     return dress(ax)

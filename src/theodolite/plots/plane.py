@@ -42,7 +42,7 @@ def plot_plane(
     )
     mesh.set_clim(*limits)
     _contours(ax, alpha, beta, field, scale)
-    _no_value(ax, plane)
+    _no_value(ax, plane, status_of(plane, variable))
     _marks(ax, plane, variable)
     _scale_bar(ax, plane)
     ax.set_xlabel(distance_label(plane, 1))
@@ -58,15 +58,19 @@ def measured(plane: xr.Dataset, variable: str) -> np.ndarray:
     long_name(plane, variable)  # refuses an unknown variable by name
     values = plane[variable].transpose("alpha", "beta").values.astype(np.float64)
     values = np.where(np.isfinite(values), values, np.nan)
-    if "status" in plane:
-        status = plane["status"].transpose("alpha", "beta").values
-        values = np.where(status == OK, values, np.nan)
-    return values
+    status = status_of(plane, variable)
+    return values if status is None else np.where(status == OK, values, np.nan)
 
 
 def shown_field(plane: xr.Dataset, variable: str, scale: Heights) -> np.ndarray:
     """The values as drawn on `scale`, over (alpha, beta); NaN where there is none."""
     return shown(measured(plane, variable), scale)
+
+
+def status_of(plane: xr.Dataset, variable: str) -> np.ndarray | None:
+    """The status over (alpha, beta) that belongs to `variable`; test data have their own."""
+    own = "test_status" if variable.startswith("test_") and "test_status" in plane else "status"
+    return plane[own].transpose("alpha", "beta").values if own in plane else None
 
 
 def status_counts(result: xr.Dataset) -> dict[str, int]:
@@ -136,10 +140,9 @@ def _contours(
     ax.clabel(lines, fmt=at, fontsize=8, inline_spacing=3)
 
 
-def _no_value(ax: Axes, plane: xr.Dataset) -> None:
-    if "status" not in plane:
+def _no_value(ax: Axes, plane: xr.Dataset, status: np.ndarray | None) -> None:
+    if status is None:
         return
-    status = plane["status"].transpose("alpha", "beta").values
     x, y = cell_edges(plane["alpha"].values), cell_edges(plane["beta"].values)
     for code, name, hatch in NO_VALUE:
         cells = np.argwhere(status == code)

@@ -6,12 +6,15 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from theodolite.curvature.smoothing import Scale
 from theodolite.plots import palette
-from theodolite.plots.density import negative_share, smooth_nodes
-from theodolite.plots.dress import dress, require
-
-FLOOR_SHARE = 0.2
-"""The density is drawn down to this share of what one single eigenvalue contributes."""
+from theodolite.plots.density import (
+    density_floor,
+    negative_share,
+    smooth_together,
+    wide_spread,
+)
+from theodolite.plots.dress import dress, plain_ticks, require
 
 
 def plot_spectral_density(
@@ -19,21 +22,35 @@ def plot_spectral_density(
     ax: Axes,
     *,
     eigenvalues: xr.Dataset | None = None,
+    scale: Scale | None = None,
     width: float | None = None,
-    linear_within: float | None = None,
     named: int = 3,
 ) -> Axes:
     """Draw the smoothed density on a log scale; return `ax`.
 
     The line is the mean over probes, the band their smallest and largest; weight below zero is
     shaded orange. `eigenvalues` adds a mark at each, the `named` largest with their numbers.
-    `linear_within` gives an axis that is logarithmic beyond it (see ``smooth_nodes``). The
-    kernel's width is stated in the horizontal label. With one probe the title says that there
-    is no error bar.
+    `scale` and `width` are those of ``curvature.smooth``; ``scale=None`` takes "log" where a
+    linear axis would hide the bulk. The kernel's width is stated in the horizontal label. With
+    one probe the title says that there is no error bar.
     """
-    curve = smooth_nodes(density, width=width, linear_within=linear_within)
-    value, each = curve["value"].values, curve["density"].values
-    floor, peak = density_floor(curve), float(each.max())
+    if scale is None:
+        scale = "log" if wide_spread([density]) else "linear"
+    (curve,) = smooth_together([density], scale=scale, width=width)
+    return draw_curve(curve, negative_share(density), ax, eigenvalues=eigenvalues, named=named)
+
+
+def draw_curve(
+    curve: xr.Dataset,
+    negative: np.ndarray,
+    ax: Axes,
+    *,
+    eigenvalues: xr.Dataset | None = None,
+    named: int = 3,
+) -> Axes:
+    """Draw a smoothed density; `negative` is the share below zero of each probe."""
+    value, each = curve["eigenvalue"].values, curve["density"].values
+    floor = density_floor(curve)
     mean = np.maximum(each.mean(axis=0), floor)
     low, high = (np.maximum(f(each, axis=0), floor) for f in (np.min, np.max))
     ax.fill_between(value, low, high, color=palette.MUTED, alpha=0.25, linewidth=0)
@@ -43,35 +60,26 @@ def plot_spectral_density(
     ax.plot(value, mean, color=palette.INK, linewidth=1.5)
     ax.axvline(0.0, color=palette.RULE, linewidth=1)
     ax.set_yscale("log")
-    ax.set_ylim(floor, 3 * peak)
-    kernel = f"kernel width {curve.attrs['width']:.2g}"
-    if linear_within is not None:
-        ax.set_xscale("asinh", linear_width=linear_within)
-        kernel += f", linear within ± {linear_within:.1g}"
-    ax.set_xlabel(f"eigenvalue ({kernel})")
+    plain_ticks(ax.yaxis)
+    ax.set_ylim(floor, 6 * float(each.max()))
     ax.set_ylabel("spectral density")
-    share = negative_share(density)
+    if curve.attrs["scale"] == "log":
+        ax.set_xscale("asinh", linear_width=2 * float(curve.attrs["floor"]), base=100)
+        plain_ticks(ax.xaxis)
+    ax.set_xlabel(f"eigenvalue ({kernel_words(curve)})")
     ax.set_title(
-        f"{100 * share.mean():.2g} % of the weight lies below zero"
-        + ("" if len(share) > 1 else " (one probe: no error bar)")
+        f"{100 * negative.mean():.2g} % of the weight lies below zero"
+        + ("" if len(negative) > 1 else " (one probe: no error bar)")
     )
     if eigenvalues is not None:
         _name(ax, require(eigenvalues, "eigenpairs", "eigenvalue"), named)
     return dress(ax)
 
 
-def density_floor(curve: xr.Dataset) -> float:
-    """The lowest density drawn: below it there is less than a fifth of one eigenvalue.
-
-    What lies lower is the kernel's tail, not the spectrum. Without a recorded size, nine decades
-    below the peak.
-    """
-    peak = float(curve["density"].max())
-    size = float(curve.attrs.get("size", 0))
-    if size <= 0:
-        return peak * 1e-9
-    one = 1.0 / (size * float(curve.attrs["width"]) * np.sqrt(2 * np.pi))
-    return min(FLOOR_SHARE * one, 0.1 * peak)
+def kernel_words(curve: xr.Dataset) -> str:
+    """The kernel's width in words: it is a choice, and the reader has to know it."""
+    kernel = f"{float(curve.attrs['kernel']):.2g}"
+    return f"kernel of {kernel} decades" if curve.attrs["scale"] == "log" else f"kernel of {kernel}"
 
 
 def _name(ax: Axes, eigenvalues: xr.Dataset, named: int) -> None:
@@ -91,7 +99,7 @@ def _name(ax: Axes, eigenvalues: xr.Dataset, named: int) -> None:
             f"{rank}: {value:.3g}",
             (value, 0.03),
             xycoords=ax.get_xaxis_transform(),
-            xytext=(0, 8),
+            xytext=(0, 8 + 11 * ((rank - 1) % 3)),
             textcoords="offset points",
             ha="center",
             fontsize=8,

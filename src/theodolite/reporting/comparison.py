@@ -32,7 +32,7 @@ def words_between(surveys: Sequence[Contents]) -> tuple[Sentence, ...]:
         _compared(
             surveys,
             "bend_share",
-            "Of neighboring triples along the planes' grids, the share that bends downward is",
+            "The share of places where the surface curves downward along its axes is",
             q.bend_share,
         ),
         _compared(surveys, "gap", "The loss on test data exceeds that on training data by", _gap),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +11,23 @@ from typing import Any
 import xarray as xr
 
 from theodolite.errors import InvalidArgument, InvalidData, InvalidType
+from theodolite.plots import finished
+from theodolite.reporting.headline import Headline, written_headline
+from theodolite.reporting.numbers import Number
 from theodolite.results import SCHEMA
 
 Reportable = xr.DataTree | xr.Dataset
+
+NEEDED = {
+    "plane": {"loss"},
+    "line": {"loss"},
+    "spectral_density": {"node", "weight"},
+    "eigenpairs": {"residual"},
+    "trace": {"trace", "standard_error"},
+    "certificate": {"figure", "bound", "passed"},
+    "training": {"loss"},
+}
+"""What a result must hold to be reported; a run that was stopped may hold less."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +43,20 @@ class Contents:
     trace: xr.Dataset | None = None
     certificate: xr.Dataset | None = None
     training: xr.Dataset | None = None
+    headline: tuple[Headline, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def note(self, name: str, otherwise: Any = None) -> Any:
         """A setting by name: from the survey, else from its first measurement."""
         return self.attrs.get(name, self.facts.get(name, otherwise))
+
+    def number(self, name: str) -> Number | None:
+        """The headline number of that name, where the survey wrote a finite one.
+
+        Sentences cite it rather than compute it again: one number has one value on a page.
+        """
+        found = (h.number for h in self.headline if h.name == name)
+        return next((n for n in found if math.isfinite(n.value)), None)
 
 
 def read_trees(
@@ -66,27 +89,6 @@ def read_trees(
     )
 
 
-def json_attr(attrs: Mapping[str, Any], name: str, kind: type) -> Any:
-    """The attribute `name`, kept as JSON text, read back; an empty `kind` where it is missing."""
-    if name not in attrs:
-        return kind()
-    try:
-        value = json.loads(attrs[name]) if isinstance(attrs[name], str) else attrs[name]
-    except json.JSONDecodeError as cause:
-        raise InvalidData(
-            f"attribute {name!r} of the survey is not JSON text: {cause}.",
-            fix="run the survey again, or restore its results from a copy.",
-            code="E-H02",
-        ) from cause
-    if not isinstance(value, kind):
-        raise InvalidData(
-            f"attribute {name!r} of the survey must hold a {kind.__name__}; "
-            f"got {type(value).__name__}.",
-            code="E-H02",
-        )
-    return value
-
-
 def _contents(tree: Any, label: str | None) -> Contents:
     results = _results(tree)
     for name, result in results:
@@ -99,13 +101,16 @@ def _contents(tree: Any, label: str | None) -> Contents:
             )
 
     def every(quantity: str) -> tuple[xr.Dataset, ...]:
-        return tuple(r for _, r in results if r.attrs.get("quantity") == quantity)
+        needed = NEEDED[quantity]
+        return tuple(
+            r for _, r in results if r.attrs.get("quantity") == quantity and needed <= set(r)
+        )
 
     def first(quantity: str) -> xr.Dataset | None:
         return next(iter(every(quantity)), None)
 
     history = next((r for n, r in results if n == "training" and "epoch" in r.dims), None)
-    if not any(r.attrs.get("quantity") for _, r in results) and history is None:
+    if not any(every(quantity) for quantity in NEEDED) and history is None:
         raise InvalidArgument(
             "there is nothing to report: the tree holds no result.",
             fix="pass a tree whose children were made by survey(), plane(), spectral_density()...",
@@ -113,17 +118,20 @@ def _contents(tree: Any, label: str | None) -> Contents:
         )
     attrs = dict(tree.attrs) if isinstance(tree, xr.DataTree) else {}
     facts = _facts([*every("plane"), *every("line"), *(r for _, r in results)])
-    name = label or str(attrs.get("model") or facts.get("model") or "model")
+    spectrum = first("spectral_density")
+    if spectrum is not None:
+        spectrum = finished(spectrum)
     return Contents(
-        label=name,
+        label=label or str(attrs.get("model") or facts.get("model") or "model"),
         attrs=attrs,
         planes=every("plane"),
         lines=every("line"),
-        spectrum=first("spectral_density"),
+        spectrum=spectrum if spectrum is not None and spectrum.sizes["probe"] else None,
         eigenvalues=first("eigenpairs"),
         trace=first("trace"),
         certificate=first("certificate"),
         training=first("training") if history is None else history,
+        headline=written_headline(attrs),
         facts=facts,
     )
 

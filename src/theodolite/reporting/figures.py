@@ -20,7 +20,6 @@ from theodolite.plots import (
     plot_spectral_density,
     plot_training,
     share_log,
-    wide_axis,
 )
 from theodolite.reporting.contents import Contents, Reportable, read_trees
 from theodolite.reporting.files import write_bytes
@@ -61,10 +60,7 @@ def drawings(contents: Contents) -> Mapping[str, Drawing]:
     if contents.spectrum is not None:
         found["spectrum"] = (
             lambda ax: plot_spectral_density(
-                contents.spectrum,
-                ax,
-                eigenvalues=contents.eigenvalues,
-                linear_within=wide_axis([contents.spectrum]),
+                contents.spectrum, ax, eigenvalues=contents.eigenvalues
             ),
             None,
         )

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from theodolite.plots import plain, status_counts
-from theodolite.reporting import assets, pictures, sparks, tables
+from theodolite.reporting import assets, pictures, provenance, sparks, tables
 from theodolite.reporting.contents import Contents, Reportable, read_trees
 from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
 from theodolite.reporting.files import write_text
@@ -60,7 +60,7 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
         art=sparks.contour_art(surveys[0].planes[0] if surveys[0].planes else None),
         controls=_controls(surveys),
         rows=tables.headline_rows(summary.models),
-        wide_spectrum=content["linear_within"] is not None,
+        wide_spectrum=content["wide_within"] is not None,
         sections=_sections(surveys, summary),
         byline=_byline(summary),
         explanations=EXPLANATIONS,
@@ -83,6 +83,7 @@ def _environment() -> Environment:
         spark_size=(sparks.WIDTH, sparks.ROW, sparks.EDGE),
         counts=status_counts,
         tables=tables,
+        provenance=provenance,
         sentence=plain_text,
         series_dash=series_dash,
     )
@@ -142,13 +143,9 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
 
 
 def _byline(summary: Summary) -> list[str]:
-    labels = [m.label for m in summary.models]
-    shown = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
     sizes = sorted({m.params for m in summary.models if m.params is not None})
     size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}" if sizes else ""
-    found = [" against ".join(labels) if len(labels) == 2 else shown]
-    if size:
-        found.append(f"{size} parameters")
+    found = [f"{size} parameters"] if size else []
     if summary.created:
         found.append(_date(summary.created))
     return found

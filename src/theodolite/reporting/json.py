@@ -9,9 +9,10 @@ from typing import Any
 
 from theodolite.reporting.contents import Reportable, read_trees
 from theodolite.reporting.files import write_text
+from theodolite.reporting.headline import Headline
 from theodolite.reporting.numbers import Number, text
 from theodolite.reporting.sentences import Cited, Sentence, plain_text
-from theodolite.reporting.summary import Certificate, Headline, ModelSummary, Summary, summarize
+from theodolite.reporting.summary import Certificate, ModelSummary, Summary, summarize
 
 SCHEMA = 1
 

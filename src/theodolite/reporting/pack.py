@@ -19,9 +19,11 @@ from theodolite.plots import (
     heights,
     palette,
     scale_bar,
-    smooth_nodes,
+    kernel_words,
+    smooth_together,
     status_counts,
-    wide_axis,
+    status_of,
+    wide_spread,
 )
 from theodolite.reporting.contents import Contents
 
@@ -71,17 +73,23 @@ def pack_plane(plane: xr.Dataset) -> dict[str, Any]:
     ordered = plane.transpose("alpha", "beta").sortby(["alpha", "beta"])
     names = [f"{v}{e}" for m in METRICS for s in SPLITS for v in [variable_of(m, s)] for e in _ENDS]
     bar = scale_bar(plane)
-    status = ordered["status"].values if "status" in plane else np.isfinite(ordered["loss"].values)
     return {
         "alpha": pack_array(ordered["alpha"].values),
         "beta": pack_array(ordered["beta"].values),
         "fields": {n: pack_array(ordered[n].values) for n in names if n in plane},
-        "status": base64.b64encode(status.astype(np.uint8).tobytes()).decode("ascii"),
+        "status": {s: _pack_status(ordered, variable_of("loss", s)) for s in SPLITS},
         "counts": status_counts(plane) if "status" in plane else {},
         "labels": [distance_label(plane, 1), distance_label(plane, 2)],
         "bar": None if bar is None else {"length": bar[0], "percent": bar[1]},
         "start": _covers_zero(plane["alpha"].values) and _covers_zero(plane["beta"].values),
     }
+
+
+def _pack_status(plane: xr.Dataset, variable: str) -> str:
+    known = status_of(plane, variable)
+    if known is None:
+        known = np.isfinite(plane["loss"].values)
+    return base64.b64encode(known.astype(np.uint8).tobytes()).decode("ascii")
 
 
 def scales(surveys: Sequence[Contents]) -> list[dict[str, Any]]:
@@ -112,18 +120,16 @@ def pack_line(line: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def pack_spectrum(spectrum: xr.Dataset, linear_within: float | None) -> dict[str, Any]:
-    """The smoothed density on one axis: mean, smallest and largest over probes."""
-    curve = smooth_nodes(spectrum, points=700, linear_within=linear_within)
+def pack_curve(curve: xr.Dataset) -> dict[str, Any]:
+    """A smoothed density: mean, smallest and largest over probes."""
     each = curve["density"].values
     return {
-        "value": pack_array(curve["value"].values),
+        "value": pack_array(curve["eigenvalue"].values),
         "mean": pack_array(each.mean(axis=0)),
         "low": pack_array(each.min(axis=0)),
         "high": pack_array(each.max(axis=0)),
         "floor": density_floor(curve),
-        "width": float(curve.attrs["width"]),
-        "probes": int(spectrum.sizes["probe"]),
+        "kernel": kernel_words(curve),
     }
 
 
@@ -137,7 +143,7 @@ def pack_eigenvalues(pairs: xr.Dataset) -> dict[str, Any]:
 
 def pack_training(history: xr.Dataset) -> dict[str, Any]:
     """The history, every metric that was recorded."""
-    names = [variable_of(m, s) for m in METRICS for s in SPLITS]
+    names = [f"{v}{e}" for m in METRICS for s in SPLITS for v in [variable_of(m, s)] for e in _ENDS]
     return {
         "epoch": pack_array(history["epoch"].values),
         "fields": {n: pack_array(history[n].values) for n in names if n in history},
@@ -165,16 +171,14 @@ _ENDS = ("", "_error")
 def _spectra(surveys: Sequence[Contents]) -> dict[str, Any]:
     """Every spectrum on a linear axis and, where that hides the bulk, on a wide one."""
     found = [c.spectrum for c in surveys if c.spectrum is not None]
-    within = wide_axis(found)
-    axes = {"linear": None} if within is None else {"linear": None, "wide": within}
+    curves = {"linear": smooth_together(found)}
+    if wide_spread(found):
+        curves["wide"] = smooth_together(found, scale="log")
+    each = iter([{k: pack_curve(v[n]) for k, v in curves.items()} for n in range(len(found))])
+    wide = curves.get("wide")
     return {
-        "linear_within": within,
-        "spectra": [
-            None
-            if c.spectrum is None
-            else {name: pack_spectrum(c.spectrum, size) for name, size in axes.items()}
-            for c in surveys
-        ],
+        "wide_within": 2 * float(wide[0].attrs["floor"]) if wide else None,
+        "spectra": [None if c.spectrum is None else next(each) for c in surveys],
     }
 
 

@@ -14,17 +14,19 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from theodolite.plots import (
+    draw_curve,
     heights,
     line_from_plane,
+    negative_share,
     palette,
     plot_eigenvalues,
     plot_line,
     plot_plane,
     plot_plane_3d,
-    plot_spectral_density,
     plot_training,
     share_log,
-    wide_axis,
+    smooth_together,
+    wide_spread,
 )
 from theodolite.reporting.contents import Contents
 
@@ -40,6 +42,7 @@ THEMED = {
 }
 """Colors of the still pictures and the page's variables that replace them."""
 
+WIDE, SQUARE = (6.2, 3.6), (6.2, 5.6)
 MANY = 6
 """Above this many models only the first plane of each is kept as a still picture."""
 
@@ -61,18 +64,23 @@ def model_pictures(surveys: Sequence[Contents]) -> tuple[Pictures, ...]:
         heights([c.planes[k] for c in surveys if k < len(c.planes)]) for k in range(most)
     ]
     kept = 1 if len(surveys) > MANY else most
-    within = wide_axis([c.spectrum for c in surveys if c.spectrum is not None])
+    spectra = _spectra(surveys)
     out = []
     for m, c in enumerate(surveys):
         flat = [
-            picture(lambda ax, k=k, c=c: plot_plane(c.planes[k], ax, scale=scales[k]), f"p{m}-{k}")
+            picture(
+                lambda ax, k=k, c=c: plot_plane(c.planes[k], ax, scale=scales[k]),
+                f"p{m}-{k}",
+                SQUARE,
+                margins=(0.75, 0.95, 0.35, 0.1),
+            )
             for k in range(min(kept, len(c.planes)))
         ]
         out.append(
             Pictures(
                 surface=_surface(c, scales[0], f"s{m}") if c.planes else "",
                 planes=tuple(flat),
-                spectrum=_spectrum(c, f"d{m}", within),
+                spectrum=spectra[m],
                 eigenvalues=_eigenvalues(c, f"e{m}"),
             )
         )
@@ -86,7 +94,7 @@ def cut_pictures(surveys: Sequence[Contents]) -> tuple[str, ...]:
     for axis in (1, 2):
         cuts = [(k, label, line_from_plane(p, axis=axis)) for k, label, p in planes]
         if cuts:
-            out.append(picture(lambda ax, cuts=cuts: _draw_lines(ax, cuts), f"c{axis}", (6.2, 3.6)))
+            out.append(picture(lambda ax, cuts=cuts: _draw_lines(ax, cuts), f"c{axis}", WIDE))
     return tuple(out)
 
 
@@ -107,7 +115,7 @@ def training_pictures(surveys: Sequence[Contents]) -> tuple[str, ...]:
                 picture(
                     lambda ax, having=having, metric=metric: _draw_training(ax, having, metric),
                     f"t-{metric}",
-                    (6.2, 3.6),
+                    WIDE,
                 )
             )
     return tuple(out)
@@ -116,18 +124,24 @@ def training_pictures(surveys: Sequence[Contents]) -> tuple[str, ...]:
 def picture(
     draw: Callable[[Axes], Axes],
     name: str,
-    size: tuple[float, float] = (6.2, 5.6),
+    size: tuple[float, float] = WIDE,
     *,
+    margins: tuple[float, float, float, float] = (0.8, 0.6, 0.1, 0.35),
     projection: str | None = None,
 ) -> str:
-    """What `draw` draws, as inline SVG whose ids begin with `name`."""
+    """What `draw` draws, as inline SVG whose ids begin with `name`; sizes in inches.
+
+    `margins` are left, bottom, right and top. They are fixed because measuring every text for
+    a fitted layout takes most of the time of a report.
+    """
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure = Figure(figsize=size, layout=None if projection else "constrained", dpi=140)
+        figure = Figure(figsize=size, dpi=140)
         figure.patch.set_alpha(0.0)
         canvas = FigureCanvasSVG(figure)
         ax = figure.add_subplot(projection=projection)
-        if projection:
-            figure.subplots_adjust(left=0.0, right=0.95, bottom=0.08, top=1.0)
+        left, bottom, right, top = margins
+        width, height = size
+        figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
         ax.patch.set_alpha(0.0)
         draw(ax)
         out = io.StringIO()
@@ -155,26 +169,36 @@ def _surface(contents: Contents, scale: object, name: str) -> str:
         lambda ax: plot_plane_3d(contents.planes[0], ax, scale=scale),
         name,
         (6.2, 4.8),
+        margins=(0.0, 0.4, 0.3, 0.0),
         projection="3d",
     )
 
 
-def _spectrum(contents: Contents, name: str, within: float | None) -> str:
-    if contents.spectrum is None:
-        return ""
-    return picture(
-        lambda ax: plot_spectral_density(
-            contents.spectrum, ax, eigenvalues=contents.eigenvalues, linear_within=within
-        ),
-        name,
-        (6.2, 3.6),
-    )
+def _spectra(surveys: Sequence[Contents]) -> list[str]:
+    """Every spectrum with one kernel on one axis."""
+    found = [c.spectrum for c in surveys if c.spectrum is not None]
+    curves = iter(smooth_together(found, scale="log" if wide_spread(found) else "linear"))
+    out = []
+    for m, c in enumerate(surveys):
+        if c.spectrum is None:
+            out.append("")
+            continue
+        curve, share = next(curves), negative_share(c.spectrum)
+        out.append(
+            picture(
+                lambda ax, c=c, curve=curve, share=share: draw_curve(
+                    curve, share, ax, eigenvalues=c.eigenvalues
+                ),
+                f"d{m}",
+            )
+        )
+    return out
 
 
 def _eigenvalues(contents: Contents, name: str) -> str:
     if contents.eigenvalues is None:
         return ""
-    return picture(lambda ax: plot_eigenvalues(contents.eigenvalues, ax), name, (6.2, 3.6))
+    return picture(lambda ax: plot_eigenvalues(contents.eigenvalues, ax), name, WIDE)
 
 
 def _draw_lines(ax: Axes, lines: Sequence[tuple[int, str, xr.Dataset]]) -> Axes:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from scipy.ndimage import zoom
 
 from theodolite.plots import heights, shown_field
-from theodolite.reporting.summary import Headline
+from theodolite.reporting.headline import Headline
 
-WIDTH, ROW, EDGE = 240.0, 18.0, 8.0
+WIDTH, ROW, EDGE = 300.0, 18.0, 8.0
+ART = 72
+"""Points a side of the header's ornament."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,20 @@ def _extent(headline: Headline, *, samples: bool = True) -> list[float]:
 
 
 def contour_art(plane: xr.Dataset | None, *, lines: int = 16) -> tuple[str, ...]:
-    """The plane's own contour lines as SVG paths in a square of side 1000, nothing else."""
+    """The plane's own contour lines as SVG paths in a square of side 1000.
+
+    They are an ornament without labels, so they are smoothed and gaps are filled.
+    """
     if plane is None:
         return ()
     field = shown_field(plane, "loss", heights(plane))
     finite = field[np.isfinite(field)]
     if min(field.shape) < 3 or finite.size == 0 or finite.min() == finite.max():
         return ()
+    field = zoom(np.where(np.isfinite(field), field, finite.max()), ART / max(field.shape), order=3)
     x, y = (np.linspace(0, 1000, n) for n in field.shape)
     levels = np.linspace(finite.min(), finite.max(), lines + 2)[1:-1]
-    drawn = Figure().add_subplot().contour(x, y, np.ma.masked_invalid(field.T), levels=levels)
+    drawn = Figure().add_subplot().contour(x, y, field.T, levels=levels)
     paths = []
     for path in drawn.get_paths():
         polylines = path.to_polygons(closed_only=False)

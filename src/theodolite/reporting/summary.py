@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from theodolite.errors import InvalidData
 from theodolite.reporting import quantities as q
 from theodolite.reporting.comparison import words_between
-from theodolite.reporting.contents import Contents, json_attr
-from theodolite.reporting.numbers import Number
+from theodolite.reporting.contents import Contents
+from theodolite.reporting.headline import Headline, json_attr
 from theodolite.reporting.sentences import Sentence
 from theodolite.reporting.trust import Fact, facts_about, shared_facts
 from theodolite.reporting.words import words_about
-
-SPREAD = {"trace": "trace", "largest_eigenvalue": "spectrum"}
-
-
-@dataclass(frozen=True)
-class Headline:
-    """One headline number; ``samples`` are the draws behind it where they were kept."""
-
-    name: str
-    label: str
-    number: Number
-    explain: str
-    samples: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,9 +73,13 @@ class Summary:
 
 
 def summarize(surveys: Sequence[Contents], *, title: str | None = None) -> Summary:
-    """The summary of one survey, or of several side by side."""
+    """The summary of one survey, or of several side by side.
+
+    Without a `title` it is the target's, unless that is a factory's address (``file.py:build``);
+    then the models' names serve.
+    """
     models = tuple(_model(c) for c in surveys)
-    targets = list(dict.fromkeys(m.target for m in models if m.target))
+    targets = list(dict.fromkeys(m.target for m in models if m.target and ":" not in m.target))
     named = title or " and ".join(targets) or " and ".join(m.label for m in models)
     words = models[0].words if len(models) == 1 else words_between(surveys)
     created = max((m.created for m in models), default="")
@@ -115,27 +104,8 @@ def _model(contents: Contents) -> ModelSummary:
 
 
 def _headline(contents: Contents) -> tuple[Headline, ...]:
-    rows = json_attr(contents.attrs, "headline", list)
-    if not rows:
-        return _computed_headline(contents)
-    found = []
-    for row in rows:
-        if not isinstance(row, Mapping) or not {"name", "label", "value"} <= row.keys():
-            raise InvalidData(
-                f"a headline number needs name, label and value; got {row!r}.",
-                where="attribute 'headline' of the survey",
-                code="E-H02",
-            )
-        number = Number(
-            math.nan if row["value"] is None else float(row["value"]),
-            None if row.get("error") is None else float(row["error"]),
-            bool(row.get("exact", False)),
-            str(row.get("unit") or ""),
-        )
-        name = str(row["name"])
-        explain = str(row.get("explain") or "")
-        found.append(Headline(name, str(row["label"]), number, explain, _samples(contents, name)))
-    return tuple(found)
+    found = contents.headline or _computed_headline(contents)
+    return tuple(replace(h, samples=_samples(contents, h.name)) for h in found)
 
 
 def _computed_headline(contents: Contents) -> tuple[Headline, ...]:
@@ -163,18 +133,18 @@ def _computed_headline(contents: Contents) -> tuple[Headline, ...]:
         ),
     )
     return tuple(
-        Headline(name, label, number, explain, _samples(contents, name))
+        Headline(name, label, number, explain)
         for name, label, number, explain in candidates
         if number is not None
     )
 
 
 def _samples(contents: Contents, name: str) -> tuple[float, ...]:
-    """The draws behind a headline number: probes of the trace, probes of the spectrum."""
+    """The draws behind a headline number: probes, or directions."""
     if name == "trace" and contents.trace is not None and "sample" in contents.trace:
         return tuple(float(v) for v in contents.trace["sample"].values)
-    if name in ("largest_eigenvalue", "largest_curvature") and contents.spectrum is not None:
-        return tuple(float(v) for v in contents.spectrum["node"].max("step").values)
+    if name == "rise":
+        return q.rises(contents, q.QUOTED)[0]
     if name == "negative_weight" and contents.spectrum is not None:
         return tuple(float(v) for v in 100 * q.negative_share(contents.spectrum))
     return ()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from theodolite.plots import plain
+from theodolite.plots import plain, status_of
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.headline import Headline
 from theodolite.reporting.numbers import Number, parts, text
 from theodolite.reporting.quantities import difference
-from theodolite.reporting.summary import Headline, ModelSummary
+from theodolite.reporting.summary import ModelSummary
 from theodolite.results import DIVERGED, FAILED, OK, TODO
 
 MOST_ROWS = 11
@@ -57,9 +57,8 @@ def plane_table(plane: xr.Dataset, variable: str = "loss") -> Table:
     ordered = plane.transpose("alpha", "beta")
     i, j = (_spread(ordered.sizes[d]) for d in ("alpha", "beta"))
     values = ordered[variable].values[np.ix_(i, j)]
-    status = np.full(values.shape, OK)
-    if "status" in plane:
-        status = ordered["status"].values[np.ix_(i, j)]
+    known = status_of(plane, variable)
+    status = np.full(values.shape, OK) if known is None else known[np.ix_(i, j)]
     beta = ordered["beta"].values[j]
     head = ("direction 1 \\ direction 2", *(plain(round(float(b), 4)) for b in beta))
     rows = tuple(
@@ -114,23 +113,6 @@ def training_table(history: xr.Dataset) -> Table:
     return Table(head, rows, len(k) < history.sizes["epoch"])
 
 
-def provenance_tables(
-    provenance: Mapping[str, Any],
-) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """Each group of facts as (title, rows); facts outside a group come first."""
-    loose = tuple(
-        (str(k), _fact(v))
-        for k, v in provenance.items()
-        if not isinstance(v, Mapping) and k != "command"
-    )
-    groups = [("Run", loose)] if loose else []
-    for name, value in provenance.items():
-        if isinstance(value, Mapping) and value:
-            title = str(name).replace("_", " ").capitalize()
-            groups.append((title, tuple((str(k), _fact(v)) for k, v in value.items())))
-    return tuple(groups)
-
-
 def _gap(cells: Sequence[Headline | None]) -> str:
     if len(cells) != 2 or cells[0] is None or cells[1] is None:
         return ""
@@ -153,13 +135,3 @@ def _with_error(point: xr.Dataset, name: str) -> str:
         return WORDS.get(int(point["status"]), "not finite")
     error = float(point[f"{name}_error"]) if f"{name}_error" in point else None
     return text(Number(float(point[name]), error))
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(_fact(v) for v in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} = {_fact(v)}" for k, v in value.items())
-    if value is None:
-        return "none"
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -94,7 +94,7 @@ def _precision(contents: Contents) -> Fact | None:
     if start is None or start.error is None or start.value == 0:
         return None
     return Fact(
-        f"± {_short(100 * start.error / abs(start.value))} % at the start",
+        f"loss known to ± {_short(100 * start.error / abs(start.value))} %",
         "standard error of the loss over examples, relative to the loss",
     )
 

@@ -116,9 +116,9 @@ def _bends(contents: Contents) -> Sentence | None:
     if share is None:
         return None
     return (
-        "Along the lines of the planes' grids, ",
+        "Along its axes the surface curves downward in ",
         Cited("bend_share", share),
-        " of neighboring triples bend downward; on a convex surface none would.",
+        " of places; a convex surface nowhere does.",
     )
 
 

@@ -114,7 +114,7 @@ def load_target(
         made = called(factory, dict(arguments or {}), name, device)
     if not isinstance(made, Target | Objective):
         raise InvalidType(
-            f"{name} returned {type(made).__name__}; a factory returns a td.Target or a td.Objective.",
+            f"{name} returned {type(made).__name__}; it must return a td.Target or a td.Objective.",
             fix="end it with: return td.Target(td.Objective(model, loss, data)).",
             code="E-S25",
         )
@@ -221,7 +221,8 @@ def check_arguments(factory: Any, arguments: Mapping[str, Any], name: str) -> No
         signature.bind(**arguments)
     except TypeError as error:
         raise InvalidArgument(
-            f"{name}{signature} cannot be called with {', '.join(arguments) or 'no arguments'}: {error}.",
+            f"{name}{signature} cannot be called so: {error}.",
+            where=f"arguments given: {', '.join(arguments) or 'none'}",
             fix="pass what it takes as -a key=value.",
             code="E-S26",
         ) from error

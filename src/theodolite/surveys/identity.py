@@ -56,15 +56,25 @@ def identity(
 
 
 def shown(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        value = ", ".join(value)
     text = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """One line a setting that differs, as ``name: old -> new``; settings before hashes."""
     keys = [k for k in {**old, **new} if old.get(k) != new.get(k)]
     keys.sort(key=lambda k: k in NAMES)
-    return [f"{NAMES.get(k, k)}: {shown(old.get(k))} -> {shown(new.get(k))}" for k in keys]
+    return [
+        f"{NAMES.get(k, k)}: {shown(abridged(k, old.get(k)))} -> {shown(abridged(k, new.get(k)))}"
+        for k in keys
+    ]
+
+
+def abridged(key: str, value: Any) -> Any:
+    """The first twelve digits of a hash, other values as they are."""
+    return value[:12] if key in NAMES and isinstance(value, str) else value
 
 
 def refuse_mismatch(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

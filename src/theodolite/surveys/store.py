@@ -58,7 +58,7 @@ def readable(path: Path) -> Iterator[None]:
         raise StorageError(
             f"{path} cannot be read: {error}",
             why="the bytes on disk are not those that were written: checksum or format differ.",
-            fix="theodolite resume RUN --repair computes damaged units again; --fresh, all of them.",
+            fix="theodolite resume RUN --repair computes damaged units again; --fresh, all units.",
             code="E-K06",
         ) from error
 

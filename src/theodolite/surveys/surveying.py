@@ -222,7 +222,7 @@ def survey(
     >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
     >>> objective = td.Objective(torch.nn.Linear(1, 1, bias=False), torch.nn.MSELoss(), (x, y))
     >>> tree = td.survey(objective, measures=["trace"])
-    >>> round(float(tree["trace"]["trace"]), 4)  # d2/dw2 of the mean of (w x - y)^2 is 2 (1 + 4) / 2
+    >>> round(float(tree["trace"]["trace"]), 4)  # the mean of (w x - y)^2 has 2 (1 + 4) / 2
     5.0
     """
     if seed < 0:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from theodolite.errors import InvalidArgument, InvalidType, UnsupportedModel
-from theodolite.objective import Objective
+from theodolite.objective import Objective, making
 from theodolite.seeds import torch_generator
 from theodolite.training import Recipe, load_weights
 
@@ -121,9 +121,27 @@ def adjusted(
 
 def rebuilt(objective: Objective, limit: int | None, again: bool) -> Objective:
     """The objective on a sample of its data, with its model read again where it has changed."""
-    if limit is not None and limit < objective.examples:
-        return objective.rebuilt(sample(objective, limit))
-    return objective.rebuilt() if again else objective
+    fewer = limit is not None and limit < objective.examples
+    if not fewer and not again:
+        return objective
+    settings = objective.data.settings
+    kept = objective.data.kept
+    data: Any = objective.data.source if kept is None else [b.raw for b in kept]
+    if fewer and limit is not None:
+        data = sample(objective, limit)
+    if fewer or kept is not None:
+        settings = replace(settings, limit=None)
+    made = object.__new__(Objective)
+    making.fill(
+        made,
+        objective.model,
+        objective.terms,
+        data,
+        settings,
+        objective.batch_norm,
+        objective.mode,
+    )
+    return made
 
 
 def sample(objective: Objective, limit: int) -> list[Any]:
@@ -133,7 +151,7 @@ def sample(objective: Objective, limit: int) -> list[Any]:
     )
     wanted = order[:limit].sort().values
     batches, at = [], 0
-    for batch in objective.batches():
+    for batch in objective.data:
         inside = wanted[(wanted >= at) & (wanted < at + batch.examples)] - at
         at += batch.examples
         if len(inside):

@@ -10,11 +10,11 @@ from theodolite import seeds
 from theodolite.linalg.operator import Operator
 
 
-def _float64(*values: float) -> Tensor:
+def _float64(*values: int | float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _repeat(value: float, times: int) -> Tensor:
+def _repeat(value: int | float, times: int) -> Tensor:
     return torch.full((times,), value, dtype=torch.float64)
 
 
@@ -62,7 +62,8 @@ def orthogonal_matrix(
     """
     generator = seeds.torch_generator(seed, "orthogonal_matrix", size)
     q, r = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
-    return (q * r.diagonal().sign()).to(dtype)
+    uniform: Tensor = (q * r.diagonal().sign()).to(dtype)
+    return uniform
 
 
 def matrix_with_eigenvalues(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from theodolite.certificates import certify
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.settings import GRADIENT
 from theodolite.surveys.plan import Measure
@@ -24,6 +23,8 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
 
 def opening(seed: int, target: Target) -> Unit:
     """Nothing to prepare."""
+    from theodolite.certificates import certify
+
     return lambda _: certify(target.objective, seed=seed)
 
 

@@ -10,8 +10,8 @@ import xarray as xr
 
 from theodolite.curvature import eigenpairs
 from theodolite.errors import NotConverged
-from theodolite.operators import hessian
 from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.measures.hessians import steady_hessian
 from theodolite.surveys.measures.settings import PRODUCT, count_of, share_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
@@ -38,7 +38,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
 
 def opening(count: int, tolerance: float, seed: int, target: Target) -> Unit:
     """Prepare the Hessian. Pairs that did not converge are kept, with their residuals."""
-    operator = hessian(target.objective)
+    operator = steady_hessian(target.objective)
 
     def unit(_: int) -> xr.Dataset:
         try:

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from theodolite.curvature import assembled_density, probe_quadrature
-from theodolite.operators import hessian
 from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.measures.hessians import steady_hessian
 from theodolite.surveys.measures.settings import PRODUCT, count_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
@@ -37,7 +37,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
 
 def opening(steps: int, probes: int, seed: int, target: Target) -> Unit:
     """Prepare the Hessian; probe `k` depends on the seed and `k` alone."""
-    operator = hessian(target.objective)
+    operator = steady_hessian(target.objective)
 
     def unit(probe: int) -> xr.Dataset:
         rule = probe_quadrature(operator, steps=steps, seed=seed, probe=probe)

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from theodolite.curvature import trace
-from theodolite.operators import hessian
 from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.measures.hessians import steady_hessian
 from theodolite.surveys.measures.settings import PRODUCT, count_of, share_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
@@ -29,7 +29,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
 
 def opening(tolerance: float, most: int, seed: int, target: Target) -> Unit:
     """Prepare the Hessian."""
-    operator = hessian(target.objective)
+    operator = steady_hessian(target.objective)
     return lambda _: trace(operator, tolerance=tolerance, seed=seed, max_products=most)
 
 

@@ -18,7 +18,8 @@ function unpackPlane(packed) {
   const beta = floats(packed.beta);
   const fields = {};
   for (const [name, values] of Object.entries(packed.fields)) fields[name] = floats(values);
-  return { ...packed, alpha, beta, fields, status: bytesOf(packed.status) };
+  const statuses = Object.fromEntries(Object.entries(packed.status).map(([k, v]) => [k, bytesOf(v)]));
+  return { ...packed, alpha, beta, fields, statuses, get status() { return statuses[state.split]; } };
 }
 
 const planes = page.planes.map((list) => list.map(unpackPlane));
@@ -29,7 +30,8 @@ const variableOf = (metric, split) => (split === "train" ? metric : `test_${metr
 function valueAt(plane, name, i, j) {
   const k = i * plane.beta.length + j;
   const field = plane.fields[name];
-  return field && plane.status[k] === 1 ? field[k] : NaN;
+  const status = plane.statuses[name.startsWith("test_") ? "test" : "train"];
+  return field && status[k] === 1 ? field[k] : NaN;
 }
 
 function nearest(axis, value) {

@@ -2,7 +2,7 @@
 const firstScale = page.scales[0]?.loss;
 const DEFAULTS = {
   metric: "loss", split: "train", plane: 0, scale: firstScale?.default ?? "linear",
-  overlay: "none", spectrum: page.linear_within ? "wide" : "linear", low: 0, high: 1, alpha: 0, beta: 0, pinned: false,
+  overlay: "none", spectrum: page.wide_within ? "wide" : "linear", low: 0, high: 1, alpha: 0, beta: 0, pinned: false,
 };
 const state = { ...DEFAULTS };
 const listeners = [];

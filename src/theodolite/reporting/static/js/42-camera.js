@@ -10,7 +10,7 @@ const eyeOf = ({ turn, lift, far }) => {
 
 // The library's field of view is vertical: in a narrow frame the camera stands farther back.
 const camera = (frame) => ({
-  eye: eyeOf({ ...view, far: view.far * Math.max(1, 1.42 / (frame.clientWidth / Math.max(frame.clientHeight, 1))) }),
+  eye: eyeOf({ ...view, far: view.far * 1.28 * ((1.25 * frame.clientHeight) / Math.max(frame.clientWidth, 1)) ** 0.4 }),
   up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.14 }, projection: { type: "perspective" },
 });
 

@@ -102,11 +102,11 @@ function surfaceLayout(plane, scale, top, frame) {
   return {
     autosize: true, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", showlegend: false, font,
     scene: {
-      bgcolor: "rgba(0,0,0,0)", dragmode: false, hovermode: "closest", camera: camera(frame),
+      domain: { x: [0.05, 1], y: [0, 1] }, bgcolor: "rgba(0,0,0,0)", dragmode: false, hovermode: "closest", camera: camera(frame),
       aspectmode: "manual",
       aspectratio: {
         x: Math.max((plane.alpha.at(-1) - plane.alpha[0]) / span, 0.2),
-        y: Math.max((plane.beta.at(-1) - plane.beta[0]) / span, 0.2), z: 0.66,
+        y: Math.max((plane.beta.at(-1) - plane.beta[0]) / span, 0.2), z: 0.72,
       },
       xaxis: { ...axis, title: title("direction 1"), tickvals: ends(plane.alpha), ticktext: ends(plane.alpha).map(tick) },
       yaxis: { ...axis, title: title("direction 2"), tickvals: ends(plane.beta), ticktext: ends(plane.beta).map(tick) },

@@ -60,7 +60,7 @@ function buildTraining(host, metric) {
   const runs = page.training.flatMap((run, index) => (run ? [{ index, epoch: Array.from(floats(run.epoch)), fields: unpackAll(run.fields) }] : []));
   const curves = runs.flatMap((run) => ["train", "test"].flatMap((split) => {
     const y = run.fields[variableOf(metric, split)];
-    return y ? [{ ...run, split, y }] : [];
+    return y ? [{ ...run, split, y, error: run.fields[`${variableOf(metric, split)}_error`] ?? null }] : [];
   }));
   if (!curves.length) return;
   buildChart(host, () => {
@@ -70,10 +70,13 @@ function buildTraining(host, metric) {
     const y = wide ? rangeOf(curves.map((c) => c.y), "log") : plainRange;
     return {
       x: { label: "epoch", ...extentOf(curves.map((c) => c.epoch)) }, y: { label: metric, ...y },
-      layers: curves.map((c) => ({ type: "line", x: c.epoch, y: c.y, class: seriesClass(c.index), dash: c.split === "test" ? "4 3" : "" })),
+      layers: curves.flatMap((c) => [
+        ...bandLayers(c.epoch, c.y, c.error, c.index),
+        { type: "line", x: c.epoch, y: c.y, class: seriesClass(c.index), dash: c.split === "test" ? "4 3" : "" },
+      ]),
       tip: (value) => {
         const k = nearest(curves[0].epoch, value);
-        return { x: curves[0].epoch[k], lines: [`epoch ${curves[0].epoch[k]}`, ...curves.map((c) => `${page.labels[c.index]}, ${c.split}: ${numberText(c.y[k], null)}`)] };
+        return { x: curves[0].epoch[k], lines: [`epoch ${curves[0].epoch[k]}`, ...curves.map((c) => `${page.labels[c.index]}, ${c.split}: ${numberText(c.y[k], c.error?.[k])}`)] };
       },
     };
   });

@@ -9,8 +9,9 @@ const spectra = page.spectra.map((packed) => packed && Object.fromEntries(
 
 function spectrumRange(axis) {
   const all = spectra.filter(Boolean).map((s) => s[axis]);
+  const exact = page.eigenvalues.filter(Boolean).flatMap((p) => Array.from(floats(p.value)));
   return {
-    x: { low: Math.min(...all.map((s) => s.value[0])), high: Math.max(...all.map((s) => s.value.at(-1))) },
+    x: { low: Math.min(...all.map((s) => s.value[0]), ...exact), high: Math.max(...all.map((s) => s.value.at(-1)), ...exact) },
     y: { low: Math.min(...all.map((s) => s.floor)), high: 6 * Math.max(...all.map((s) => Math.max(...s.high))) },
   };
 }
@@ -21,13 +22,12 @@ function buildSpectrum(host, index) {
   const exact = pairs ? Array.from(floats(pairs.value)) : [];
   const chart = buildChart(host, () => {
     const axis = spectra[index][state.spectrum] ? state.spectrum : "linear";
-    const { value: x, mean, low, high, width } = spectra[index][axis];
+    const { value: x, mean, low, high, kernel } = spectra[index][axis];
     const range = spectrumRange(axis);
     const named = exact.filter((v) => v > 0).slice(0, 4);
-    const per = axis === "wide" ? `linear within \u00b1 ${short3(page.linear_within)}, log beyond` : "linear";
     return {
-      x: { label: `eigenvalue (${per}; kernel width ${plain(Number(width.toPrecision(2)))})`, kind: axis, within: page.linear_within, ...range.x },
-      y: { label: "spectral density", kind: "log", ...range.y }, height: 320, zero: true,
+      x: { label: `eigenvalue (${kernel})`, kind: axis, within: page.wide_within, ...range.x },
+      y: { label: axis === "wide" ? "density per decade" : "spectral density", kind: "log", ...range.y }, height: 320, zero: true,
       layers: [
         { type: "band", x, low: low.map((v) => Math.max(v, range.y.low)), high, class: "band ink" },
         { type: "band", x, low: x.map(() => range.y.low), high: x.map((v, k) => (v <= 0 ? mean[k] : NaN)), class: "shade" },

@@ -1,0 +1,8 @@
+"""Curvature of an objective as symmetric linear maps."""
+
+from __future__ import annotations
+
+from theodolite.operators.gauss_newton import ggn
+from theodolite.operators.loss_hessian import hessian
+
+__all__ = ["ggn", "hessian"]

@@ -1,0 +1,165 @@
+"""From an objective to an operator that prepares itself at its first product."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from theodolite.engines.failures import require_finite
+from theodolite.engines.memory import default_budget
+from theodolite.engines.parts import Kind
+from theodolite.engines.plans import Plan, planned, products
+from theodolite.engines.selection import PATIENCE, together, tracing_pays
+from theodolite.errors import InvalidArgument
+from theodolite.linalg.operator import Operator
+from theodolite.objective import Objective
+from theodolite.operators.preparation import Request, prepared
+
+
+def operator(
+    kind: Kind,
+    objective: Objective,
+    theta: Shaped[Tensor, " params"] | None,
+    engine: str,
+    memory_budget: int | None,
+    verify: bool,
+    check: Callable[[Tensor, Tensor], None] | None = None,
+) -> Operator:
+    """The operator of one kind at one point; `check(rows, products)` looks at the first product."""
+    objective.refuse_recompute(kind.label)
+    request = Request(
+        kind,
+        objective,
+        _point(objective, theta),
+        _engine(kind, engine),
+        _budget(objective, memory_budget),
+        verify,
+    )
+    notes = _notes(request)
+    held: dict[str, Any] = {"seconds": 0.0, "traced": False}
+
+    def multiply(rows: Tensor) -> Tensor:
+        """Rows in, rows out; everything a product does to its environment is undone."""
+
+        def body() -> Tensor:
+            plan = held.get("plan") or prepared(request, notes)
+            held["plan"] = plan = _widened(plan, rows, notes, held)
+            if plan.engine == "differences":
+                torch.set_default_dtype(torch.float64)
+            began = time.perf_counter()
+            made = products(plan, rows)
+            held["seconds"] += time.perf_counter() - began
+            return made
+
+        made: Tensor = objective.guarded(body, grad=True, second=True)
+        require_finite(f"{kind.label} product", made, objective.space)
+        if check is not None and not notes["products"]:
+            check(rows, made)
+        notes["products"] += len(rows)
+        _trace_where_it_pays(request, held, rows, notes)
+        return made
+
+    def matvec(vector: Float[Tensor, " params"]) -> Float[Tensor, " params"]:
+        return multiply(_columns(request, vector[:, None]).T)[0]
+
+    def matmat(columns: Float[Tensor, "params k"]) -> Float[Tensor, "params k"]:
+        return multiply(_columns(request, columns).T).T
+
+    place = request.theta
+    return Operator(matvec, len(place), place.dtype, kind.label, place.device, matmat, notes)
+
+
+def _notes(request: Request) -> dict[str, Any]:
+    """What results record; filled in by the first product, counted up by each."""
+    return {
+        **request.objective.facts(),
+        "theta_norm": float(torch.linalg.vector_norm(request.theta.double())),
+        "engine": request.engine,
+        "memory_budget": request.budget,
+        "engine_times": {},
+        "engines_dropped": {},
+        "products": 0,
+    }
+
+
+def _widened(plan: Plan, rows: Tensor, notes: dict[str, Any], held: dict[str, Any]) -> Plan:
+    """The first product with several vectors decides whether they go through a graph together."""
+    if len(rows) < 2 or "together" in held or plan.engine == "differences":
+        return plan
+    held["together"] = True
+    return together(plan, rows, notes)
+
+
+def _trace_where_it_pays(
+    request: Request, held: dict[str, Any], rows: Tensor, notes: dict[str, Any]
+) -> None:
+    """After long work, try linear programs in place of graphs: tracing takes seconds a batch."""
+    plan: Plan = held["plan"]
+    long = held["seconds"] > PATIENCE * int(request.objective.data.batches)
+    fits = 2 * plan.graph_bytes * len(plan.kept) <= request.budget
+    if held["traced"] or request.engine != "auto" or not (long and fits and plan.complete):
+        return
+    held["traced"] = True
+
+    def body() -> None:
+        if tracing_pays(request.kind, plan, rows[:1], notes):
+            size = plan.graph_bytes
+            made = planned(
+                request.kind, "linearize", request.objective, request.theta, request.budget,
+                graph_bytes=size,
+            )  # fmt: skip
+            held["plan"] = replace(made, batched=plan.batched)
+            notes["engine"] = made.engine
+
+    request.objective.guarded(body, grad=True, second=True)
+
+
+def _point(objective: Objective, theta: Tensor | None) -> Tensor:
+    if theta is None:
+        return objective.start.clone()
+    objective.space.check(theta)
+    return theta.detach().to(device=objective.device, copy=True)
+
+
+def _engine(kind: Kind, engine: str) -> str:
+    if engine not in kind.engines:
+        raise InvalidArgument(
+            f"engine must be one of {', '.join(map(repr, kind.engines))}; got {engine!r}.",
+            code="E-D04",
+        )
+    return engine
+
+
+def _budget(objective: Objective, memory_budget: int | None) -> int:
+    if memory_budget is None:
+        return default_budget(objective.device)
+    if memory_budget < 0:
+        raise InvalidArgument(
+            f"memory_budget must be a number of bytes, 0 or more; got {memory_budget}.",
+            code="E-D08",
+        )
+    return int(memory_budget)
+
+
+def _columns(request: Request, columns: Tensor) -> Tensor:
+    """Columns as the operator multiplies them; raises on a wrong size or a number that is none."""
+    size = len(request.theta)
+    if columns.dim() != 2 or len(columns) != size:
+        raise InvalidArgument(
+            f"vectors must have {size} entries, one a parameter; got shape {tuple(columns.shape)}.",
+            code="E-D02",
+        )
+    columns = columns.detach().to(request.theta)
+    if not bool(torch.isfinite(columns).all()):
+        raise InvalidArgument(
+            "the vector to multiply by holds NaN or infinity.",
+            fix="check where it comes from: a norm of zero was divided by, or a step overflowed.",
+            code="E-D03",
+        )
+    return columns
