@@ -16,7 +16,7 @@ help:
 	@echo "make test      the whole test suite"
 	@echo "make check     format, lint, types, import contracts, then every test and doctest"
 	@echo "make bench     time the measurements against their floors"
-	@echo "make findings  run the published claims and print their verdicts"
+	@echo "make findings  run the published claims and write docs/findings"
 	@echo "make gallery   run the gallery scripts and keep their pictures in build/gallery"
 	@echo "make docs      build the documentation into docs/_build/html"
 	@echo "make errors    write docs/errors.md anew from the sources"
@@ -48,10 +48,11 @@ imports: $(STAMP)
 	@$(BIN)/lint-imports
 
 bench: $(STAMP)
-	@$(BIN)/python -m benchmarks
+	@set -e; for file in benchmarks/[a-z]*.py; do \
+		$(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
 
 findings: $(STAMP)
-	@$(BIN)/theodolite findings
+	@$(BIN)/python scripts/write_findings.py
 
 gallery: $(STAMP)
 	@$(BIN)/python scripts/run_gallery.py build/gallery

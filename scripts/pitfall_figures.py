@@ -25,6 +25,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "planes-average": measured.trace,
     "subsample": measured.subsample,
     "loss-level": measured.loss_level,
+    "eigenvalue-count": measured.eigenvalue_count,
     "kinks": measured.kinks,
     "random-walk": measured.random_walk,
     "conditions": measured.conditions,

@@ -68,7 +68,6 @@ def rise(objective: td.Objective, at: float, *, normalize: str | None, seed: int
 
 
 def largest_eigenvalue(objective: td.Objective) -> float:
-    """Largest eigenvalue of the Hessian at the start."""
     return float(td.eigenpairs(td.hessian(objective), count=1).eigenvalue.values[0])
 
 
@@ -227,6 +226,21 @@ def loss_level() -> str:
             mean.append(float(eigenvalues.mean()))
         rows.append(f"| {until:g} | {around(largest)} | {around(mean)} |")
     return "\n".join(["The same perceptron and recipe on the digits, 3 seeds:", "", *rows])
+
+
+def eigenvalue_count() -> str:
+    hessian = td.hessian(objective_of(*classifier(0)))
+    exact = torch.linalg.eigvalsh(hessian.dense()).numpy()
+    density = td.spectral_density(hessian)
+    rows = ["| below | all eigenvalues | density, by probe |", "|---|---|---|"]
+    for share in (0, 1e-6, 1e-4, 1e-3):
+        bound = -share * exact[-1]
+        masses = density.weight.where(density.node < bound, 0).sum("step").values
+        listed = ", ".join(f"{mass:.1%}" for mass in masses)
+        rows.append(f"| {-share:g} of the largest | {(exact < bound).mean():.1%} | {listed} |")
+    return "\n".join(
+        [f"A ReLU perceptron, {hessian.size:,} parameters, double precision:", "", *rows]
+    )
 
 
 def kinks() -> str:

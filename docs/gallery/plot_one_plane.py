@@ -27,7 +27,7 @@ print(objective.metrics())
 
 directions = td.random_directions(objective, seed=0)
 plane = td.plane(objective, directions, steps=(21, 21))
-figure, axes = plt.subplots(figsize=(5, 4))
+figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
 td.plots.plot_plane(plane, axes)
 figure.savefig("plane.png", dpi=120)
 

@@ -39,7 +39,7 @@ for name, objective in objectives.items():
 # Along a raw random direction the two look different; along a filter-normalized one they are the
 # same curve.
 
-figure, pair = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
+figure, pair = plt.subplots(1, 2, figsize=(8, 3.5), sharey=True, layout="constrained")
 for axes, normalize, span in ((pair[0], None, 0.2), (pair[1], "filter", 1.0)):
     for name, objective in objectives.items():
         direction = td.random_directions(objective, count=1, normalize=normalize, seed=0)[0]

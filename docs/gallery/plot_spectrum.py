@@ -43,6 +43,6 @@ estimate = td.trace(hessian)
 print(f"mean eigenvalue {float(mean.mean()):.5f} from the density")
 print(f"mean eigenvalue {float(estimate.trace) / hessian.size:.5f} from the trace")
 
-figure, axes = plt.subplots(figsize=(6, 3))
+figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
 td.plots.plot_spectral_density(density, axes)
 figure.savefig("spectrum.png", dpi=120)

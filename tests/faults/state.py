@@ -87,3 +87,8 @@ def caller_state(model: nn.Module) -> dict[str, Any]:
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """The names of what changed."""
     return sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+
+
+def changes(before: dict[str, Any], model: nn.Module) -> list[str]:
+    """What changed, but for Python's generator, from which the tests' type checker draws."""
+    return [d for d in differences(before, caller_state(model)) if d != "python rng"]

@@ -43,7 +43,7 @@ def test_planted_invariance_is_reproduced() -> None:
     # ignored, a change not taken relative to the peak.
     verdict = claim.judge(planted(1e-13, 2e-13, 4e-13))
     assert verdict.outcome == REPRODUCED
-    assert verdict.effect == pytest.approx(2e-13, rel=1e-2)
+    assert verdict.effect == pytest.approx(2e-13, rel=1e-2, abs=0)
     assert verdict.negative_control.outcome == NOT_REPRODUCED
     assert verdict.negative_control.effect == pytest.approx(7.7 * (1.1 * 1.2) ** (1 / 3))
 
@@ -80,7 +80,7 @@ def test_another_function_is_inconclusive() -> None:
 def test_no_change_at_all_counts_as_one_rounding() -> None:
     verdict = claim.judge(planted(0.0, 0.0, 0.0))
     assert verdict.outcome == REPRODUCED
-    assert verdict.effect == pytest.approx(claim.SMALLEST)
+    assert verdict.effect == pytest.approx(claim.SMALLEST, rel=1e-6, abs=0)
 
 
 def test_ratios_of_eigenvalues_are_to_the_original() -> None:

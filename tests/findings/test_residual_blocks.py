@@ -70,18 +70,19 @@ def test_smallest_gain_is_reached_by_some_gradient(seed: int) -> None:
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), norm=st.floats(0.001, 0.5), depth=st.integers(1, 6))
 def test_chains_of_small_blocks_keep_to_the_bounds(seed: int, norm: float, depth: int) -> None:
-    # Kills: blocks scaled at the start instead of where the chain meets them.
+    # Kills: a chain that skips a block or leaves out its identity.
     low, high = blocks.chain_gains(6, depth, norm, seed)
     assert (1 - norm) ** depth - 1e-12 <= low <= high <= (1 + norm) ** depth + 1e-12
 
 
-def test_a_chain_of_one_block_has_its_norm() -> None:
-    # Kills: the scale left out, or taken from another norm: I + J with |J| = 0.5 reaches 0.5 away.
-    low, high = blocks.chain_gains(6, 1, 0.5, 0)
-    assert high - 1 <= 0.5 + 1e-12
-    own = max(abs(v - 1) for seed in range(20) for v in blocks.chain_gains(6, 1, 0.5, seed))
-    assert 0.3 < own <= 0.5 + 1e-12
-    assert low < high
+def test_every_block_of_a_chain_has_its_norm_where_it_is_met() -> None:
+    # Kills: blocks scaled at the start of the chain, or by another norm.
+    branches, x = blocks.chain_of(6, 5, 0.7, seed=1)
+    for branch in branches:
+        own = blocks.jacobian(branch, x) - torch.eye(6, dtype=DOUBLE)
+        assert float(torch.linalg.svdvals(own)[0]) == pytest.approx(0.7)
+        x = x + branch(x)
+    assert len(branches) == 5
 
 
 def test_the_branch_is_that_of_the_shipped_block() -> None:

@@ -20,7 +20,7 @@ TRACE = float(SPECTRUM.sum())
 
 @pytest.fixture(scope="module")
 def estimates() -> list[TraceEstimate]:
-    return [trace_estimate(OPERATOR, tolerance=0.02, seed=s, batch=64) for s in range(200)]
+    return [trace_estimate(OPERATOR, tolerance=0.03, seed=s, batch=64) for s in range(200)]
 
 
 def test_the_interval_covers_as_often_as_it_says(estimates: list[TraceEstimate]) -> None:
@@ -41,12 +41,12 @@ def test_the_mean_is_unbiased(estimates: list[TraceEstimate]) -> None:
 
 def test_enough_probes_are_drawn_for_the_tolerance(estimates: list[TraceEstimate]) -> None:
     # Kills: the tolerance not squared, no margin for the pilot, `reached` always true.
-    reached = [e.standard_error <= 0.02 * e.trace for e in estimates]
+    reached = [e.standard_error <= 0.03 * e.trace for e in estimates]
     assert [e.reached for e in estimates] == reached
     assert 0.7 <= np.mean(reached) <= 0.95
     matrix = OPERATOR.dense()
     variance = 2 * float((matrix**2).sum() - (matrix.diagonal() ** 2).sum())
-    needed = variance / (0.02 * TRACE) ** 2
+    needed = variance / (0.03 * TRACE) ** 2
     assert 1.0 <= np.median([len(e.samples) for e in estimates]) / needed <= 2.0
 
 

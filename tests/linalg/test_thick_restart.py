@@ -111,8 +111,8 @@ def test_converged_float32_outliers_have_no_ghosts() -> None:
 
 @pytest.mark.parametrize(("size", "most"), [(1e-7, 20), (5e-5, 20), (2e-4, 29)])
 def test_a_warm_start_costs_its_own_products_and_the_search(size: float, most: int) -> None:
-    # Kills: the start ignored, or multiplied and thrown away; the next product not aimed at what
-    # is unsettled. The larger the change, the less the old vectors help.
+    # Kills: the start ignored, or multiplied and thrown away. The larger the change, the less
+    # the old vectors help.
     spectrum = oracles.trained_network_spectrum(400)
     before = oracles.matrix_with_eigenvalues(spectrum)
     change = oracles.matrix_with_eigenvalues(size * torch.linspace(-1, 1, 400), seed=9)
@@ -124,6 +124,18 @@ def test_a_warm_start_costs_its_own_products_and_the_search(size: float, most: i
     assert sum(made) == warm.products + again.products
     assert 10 < warm.products <= most < again.products
     assert float((warm.values - exact).abs().max()) <= 1e-4 * float(exact[0])
+
+
+def test_after_a_warm_start_products_go_to_the_pair_that_needs_them() -> None:
+    # Kills: pending directions multiplied in turn, nine of which are of no use (49 products).
+    spectrum = oracles.trained_network_spectrum(400).sort(descending=True).values
+    operator = Operator(lambda v: spectrum * v, 400, torch.float64, "diagonal")
+    error = torch.randn(10, 400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    error[:9] *= 1e-5
+    start = torch.eye(400, dtype=torch.float64)[:10] + 0.005 * error
+    pairs = ritz_pairs(operator, count=10, start=start)
+    assert torch.allclose(pairs.values, spectrum[:10], rtol=0, atol=1e-5)
+    assert pairs.products <= 28
 
 
 def test_a_warm_start_does_not_hide_a_new_largest_eigenvalue() -> None:

@@ -165,7 +165,7 @@ def table_text(rows: list[Row], names: tuple[str, str], *, markdown: bool) -> st
     """The rows as an aligned table, or as Markdown."""
     from theodolite.reporting.numbers import Number, text
 
-    cells = [("", *names, "change", "in errors")]
+    cells: list[tuple[str, ...]] = [("", *names, "change", "in errors")]
     for r in rows:
         shown = [text(Number(*side, unit=r.unit)) for side in (r.first, r.second)]
         percent = f"{r.relative:+.1f} %" if math.isfinite(r.relative) else "-"

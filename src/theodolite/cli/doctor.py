@@ -110,8 +110,9 @@ def lines_of(found: dict[str, Any]) -> str:
             f"Target    {target['name']} · {target['params']:,} parameters · "
             f"{target['examples']:,} examples · loss {target['loss']:.4g}"
         )
+        width = max(len(c["check"]) for c in target["checks"])
         lines += [
-            f"  {'✓' if c['passed'] else '✗'} {c['check']:28} {c['figure']:.2g}  "
+            f"  {'✓' if c['passed'] else '✗'} {c['check']:{width}} {c['figure']:.2g}  "
             f"(bound {c['bound']:.2g})"
             for c in target["checks"]
         ]

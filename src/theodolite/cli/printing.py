@@ -64,7 +64,7 @@ def plan_lines(
     rows.append(("total", "", f"{total:,.0f}", about(total * per_pass), memory(plan, target)))
     head = ("measure", "units", "passes", "time", "why" if reasons else "")
     widths = [max(len(r[k]) for r in [head, *rows]) for k in range(4)]
-    body = []
+    body: list[str] = []
     for name, units, passes, time, note in [head, *rows]:
         start = f"{'' if body else 'Plan':9}{name:{widths[0]}}  {units:>{widths[1]}}"
         body.append(f"{start}  {passes:>{widths[2]}}  {time:{widths[3]}}  {note}".rstrip())
@@ -117,13 +117,11 @@ def headline_lines(tree: xr.DataTree) -> str:
 
 def failure_lines(tree: xr.DataTree) -> str:
     """Which units failed, and the first reason of each group."""
-    lines = []
-    for name, child in tree.children.items():
-        reasons = json.loads(str(child.attrs.get("failures", "{}")))
-        if reasons:
-            first = next(iter(reasons.values()))
-            lines.append(f"{name}: {len(reasons)} failed: {first}")
-    return "\n".join(lines)
+    lost = json.loads(str(tree.attrs.get("failures", "{}")))
+    return "\n".join(
+        f"{name}: {len(reasons)} failed: {next(iter(reasons.values()))}"
+        for name, reasons in lost.items()
+    )
 
 
 def checks_line(certificate: xr.Dataset) -> str:

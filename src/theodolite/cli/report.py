@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -18,7 +18,9 @@ def report(
     ] = None,
     title: Annotated[str | None, Parameter(help="What the page is called.")] = None,
     markdown: Annotated[bool, Parameter(help="Write Markdown beside the page as well.")] = False,
-    figures: Annotated[bool, Parameter(help="Write every picture as PDF and PNG as well.")] = False,
+    figures: Annotated[
+        bool, Parameter(help="Write every picture of each run as PNG as well.")
+    ] = False,
     as_json: Annotated[
         bool, Parameter(name="--json", help="Print JSON instead of a path.")
     ] = False,
@@ -32,16 +34,17 @@ def report(
         raise InvalidArgument(
             "no run was given.", fix="pass one or several run folders.", code="E-I07"
         )
-    trees = [load_run(run) for run in runs]
+    trees: list[Any] = [load_run(run) for run in runs]
     page = output or (Path(runs[0]) / "report.html" if len(runs) == 1 else Path("report.html"))
-    content = trees[0] if len(trees) == 1 else trees
+    content: Any = trees[0] if len(trees) == 1 else trees
     written = [reporting.report(content, page, title=title)]
     if len(runs) == 1 and output is None:
         written.append(reporting.write_summary(content, page.with_name("summary.json")))
     if markdown:
         written.append(reporting.write_markdown(content, page.with_suffix(".md")))
     if figures:
-        written += reporting.save_figures(content, page.parent / "figures")
+        for run, tree in zip(runs, trees, strict=True):
+            written += reporting.save_figures(tree, Path(run) / "figures")
     if as_json:
         terminal.result(json.dumps({"report": str(page), "files": [str(w) for w in written]}))
     else:

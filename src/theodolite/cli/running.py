@@ -21,6 +21,7 @@ from theodolite.cli.options import Options
 from theodolite.errors import InvalidArgument
 from theodolite.surveys import surveying
 from theodolite.surveys.configuration import Configuration, from_table, read_toml
+from theodolite.surveys.durable import check_writable
 from theodolite.surveys.factories import load_target, parse_arguments, resolved_name
 from theodolite.surveys.folder import continued, run_path
 from theodolite.surveys.measures import MEASURES
@@ -147,6 +148,8 @@ def resumed(run: str, **how: Any) -> int:
 
 def carried_out(job: Job) -> int:
     """Build the target, print the plan, and, unless it is a dry run, do the work."""
+    if not job.dry_run:
+        check_writable(job.path)
     target = built(job.configuration)
     terminal.say(printing.header(target))
     plan = surveying.planned(target, job.configuration)

@@ -7,7 +7,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -40,7 +40,7 @@ def clean(text: str) -> str:
     )
 
 
-def fitting(text: str, stream: IO[str] | None) -> str:
+def fitting(text: str, stream: Any) -> str:
     """`text` with signs the stream's encoding lacks replaced."""
     encoding = getattr(stream, "encoding", None) or "ascii"
     try:
@@ -52,7 +52,7 @@ def fitting(text: str, stream: IO[str] | None) -> str:
     return text
 
 
-def write(text: str, stream: IO[str] | None) -> None:
+def write(text: str, stream: Any) -> None:
     if stream is not None:
         stream.write(fitting(clean(text), stream) + "\n")
         stream.flush()

@@ -96,7 +96,7 @@ def bar_watch(plan: Plan, progress: Progress) -> Watch:
         names = [g.name for g in plan.groups if g.measure == state.measure]
         complete = sum(done.get(n, 0) for n in names)
         rate = state.computed / state.seconds if state.seconds > 0 and state.computed else 0.0
-        note = f"{rate:.2g}/s  all in {clock(left(state.passes_left))}" if rate else ""
+        note = f"{rate:.2g}/s  ETA {clock(left(state.passes_left))}" if rate else ""
         if complete == totals[state.measure]:
             note = ""
         progress.update(tasks[state.measure], completed=complete, note=note)

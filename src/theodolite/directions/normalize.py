@@ -153,8 +153,8 @@ def _matched(entry: Entry, d: Array, t: Array, *, whole: bool) -> Array:
         return np.zeros_like(d)
     dims = None if whole else entry.reduce_dims
     d_norm, t_norm = (np.sqrt((x**2).sum(axis=dims, keepdims=True)) for x in (d, t))
-    scaled: Array = d * np.divide(t_norm, d_norm, out=np.zeros_like(d_norm), where=d_norm > 0)
-    return scaled
+    ratio = np.divide(t_norm, d_norm, out=np.zeros_like(d_norm), where=d_norm > 0)
+    return np.asarray(d * ratio)
 
 
 def _refuse_zero(normalize: str | None, space: ParameterSpace) -> None:

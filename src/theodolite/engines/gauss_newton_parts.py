@@ -6,6 +6,7 @@ is known by double backward through the loss alone, so any torch loss will do.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,16 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from theodolite.engines.failures import named_failures
-from theodolite.engines.parts import Builder, Kind, Part, nothing, pulled, reach, units
+from theodolite.engines.parts import (
+    Builder,
+    Kind,
+    Part,
+    forward_mode,
+    nothing,
+    pulled,
+    reach,
+    units,
+)
 from theodolite.engines.problem import Problem
 
 WHAT = "Gauss-Newton product"
@@ -118,7 +128,11 @@ def forward(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
             pushed: tuple[Tensor, ...] = torch.func.jvp(outputs, (theta,), (vector,))[1]
             return pushed
 
-        return lambda rows, batched: _tangent_rows(along, rows, batched)
+        def rows_of(rows: Tensor, batched: bool) -> Tangents:
+            with forward_mode():
+                return _tangent_rows(along, rows, batched)
+
+        return rows_of
 
     return _part(problem, leaf, batch, tangents)
 
@@ -186,7 +200,7 @@ def _bent_by_differences(made: Graph, tangents: Tangents, step: float) -> Tangen
 
 
 def _norm(tensors: Sequence[Tensor]) -> float:
-    return sum(float(torch.linalg.vector_norm(t.detach())) ** 2 for t in tensors) ** 0.5
+    return math.hypot(*(float(torch.linalg.vector_norm(t.detach())) for t in tensors))
 
 
 def _outputs_at(

@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from theodolite.engines.failures import named_failures
-from theodolite.engines.parts import Builder, Kind, Part, by_rows, nothing, pulled, reach, units
+from theodolite.engines.parts import (
+    Builder,
+    Kind,
+    Part,
+    by_rows,
+    forward_mode,
+    nothing,
+    pulled,
+    reach,
+    units,
+)
 from theodolite.engines.problem import Problem, derivative_at
 
 WHAT = "Hessian product"
@@ -57,7 +67,7 @@ def forward_over_reverse(problem: Problem, leaf: Tensor, batch: Any) -> Part | N
         return made
 
     def part(rows: Tensor, batched: bool) -> Tensor:
-        with named_failures(WHAT, batch.index):
+        with named_failures(WHAT, batch.index), forward_mode():
             return by_rows(one, rows, batched)
 
     return part

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +57,9 @@ STEP = 1e-6
 """Step of central differences in float64, relative to the norm of theta: the error of truncation
 and that of rounding are both near 1e-9 there, and few kinks lie that close."""
 
+NARROW_STEP = 5e-3
+"""The same in float32, for models that cannot run in float64: errors near 1e-4."""
+
 
 def nothing(rows: Tensor, batched: bool) -> Tensor:
     """The part of a batch whose loss is linear in the parameters."""
@@ -78,6 +83,14 @@ def pulled(
         for row in zip(*weights, strict=True)
     ]
     return [torch.stack(column) for column in zip(*rows, strict=True)]
+
+
+@contextmanager
+def forward_mode() -> Iterator[None]:
+    """Without the warning torch gives itself when it first loads its forward-mode formulas."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+        yield
 
 
 def by_rows(

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from theodolite.engines.failures import refuse_detached
 from theodolite.engines.memory import held_bytes
-from theodolite.engines.parts import Builder, Kind, Part
-from theodolite.engines.problem import Problem, in_float64
+from theodolite.engines.parts import NARROW_STEP, STEP, Builder, Kind, Part
+from theodolite.engines.problem import MISTAKES, Problem, default_dtype, in_float64
 
 CHUNK = 8
 """Rows that go through the graph at once where that is faster: memory grows with it."""
@@ -118,8 +118,19 @@ def applied(part: Part, rows: Tensor, *, batched: bool) -> Tensor:
         return torch.cat([part(chunk, True) for chunk in rows.split(CHUNK)]).detach()
 
 
-def by_differences(kind: Kind, problem: Problem, theta: Tensor, *, step: float) -> Plan:
-    """First derivatives only, in float64; batches are cast as they are read, no graph is kept."""
-    wide = in_float64(problem)
+def by_differences(kind: Kind, problem: Problem, theta: Tensor) -> Plan:
+    """First derivatives only: in float64 where the model can, else in the precision of theta.
+
+    Batches are cast as they are read, and no graph is kept.
+    """
     leaf = theta.detach().to(torch.float64, copy=True).requires_grad_(True)
-    return Plan("differences", wide, leaf, kind.differences(step), (), 0)
+    wide = Plan("differences", in_float64(problem), leaf, kind.differences(STEP), (), 0)
+    try:
+        with default_dtype(torch.float64):
+            wide.build(wide.problem, leaf, next(iter(wide.problem.data)))
+    except MISTAKES as error:
+        if type(error) not in MISTAKES:
+            raise
+        leaf = theta.detach().clone().requires_grad_(True)
+        return Plan("differences", problem, leaf, kind.differences(NARROW_STEP), (), 0)
+    return wide

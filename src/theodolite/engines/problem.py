@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
+
+MISTAKES = (
+    RuntimeError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    AssertionError,
+)
+"""Plain errors: what torch and user code raise, and no error of ours or of the user's kind."""
 
 
 @runtime_checkable
@@ -62,25 +75,27 @@ class Cast:
 def in_float64(problem: Problem) -> Problem:
     """`problem` in double precision; batches are cast as they are read, so memory stays small."""
     bare = over(problem, ()).converted(torch.float64)
-    return _with_data(bare, Cast(problem.data, torch.float64))
+    made: Problem = _with_data(bare, Cast(problem.data, torch.float64))
+    return made
 
 
 def over(problem: Problem, batches: tuple[Any, ...]) -> Problem:
     """The share of some batches as a problem of its own, with the weights of the whole."""
-    return _with_data(problem, replace(problem.data, kept=batches, batches=len(batches)))
+    made: Problem = _with_data(problem, replace(problem.data, kept=batches, batches=len(batches)))
+    return made
 
 
-def head(batch: Any, examples: int) -> Any:
-    """The first `examples` examples of a batch."""
+def section(batch: Any, start: int, stop: int) -> Any:
+    """The examples of a batch from `start` to `stop`, which may lie beyond its end."""
     count = batch.examples
-    if count <= examples:
+    if start <= 0 and stop >= count:
         return batch
 
     def cut(leaf: Any) -> Any:
         by_example = isinstance(leaf, Tensor) and leaf.dim() > 0 and len(leaf) == count
-        return leaf[:examples] if by_example else leaf
+        return leaf[start:stop] if by_example else leaf
 
-    return replace(_mapped(batch, cut), examples=examples)
+    return replace(_mapped(batch, cut), examples=min(stop, count) - start)
 
 
 def derivative_at(problem: Problem, leaf: Tensor, batch: Any) -> Tensor | None:
@@ -94,6 +109,17 @@ def derivative_at(problem: Problem, leaf: Tensor, batch: Any) -> Tensor | None:
 
     made: Tensor | None = problem.forward.run_named(problem.forward.fresh(leaf), gradient)
     return made
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Tensors that forward() makes without a dtype have this one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _mapped(batch: Any, change: Callable[[Any], Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from theodolite.engines.parts import Builder, Kind, Part
 from theodolite.engines.plans import CHUNK, Plan, applied
-from theodolite.engines.verification import MISTAKES
+from theodolite.engines.problem import MISTAKES
 from theodolite.errors import TheodoliteError
 
 MARGIN = 1.2
@@ -96,7 +97,7 @@ def relative_gap(a: Tensor, b: Tensor) -> float:
 
 def tolerance(dtype: torch.dtype) -> float:
     """How far two right products may differ: ten roots of the rounding unit."""
-    return 10 * float(torch.finfo(dtype).eps) ** 0.5
+    return 10 * math.sqrt(torch.finfo(dtype).eps)
 
 
 def fastest(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) -> str:

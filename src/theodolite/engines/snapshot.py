@@ -8,6 +8,7 @@ itself changes nothing, so an interrupt before the body starts has nothing to un
 
 from __future__ import annotations
 
+import os
 import random
 import warnings
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ Result = TypeVar("Result")
 _FLAGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, torch.set_default_device),
     (torch.get_num_threads, torch.set_num_threads),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch.backends.cuda.flash_sdp_enabled, torch.backends.cuda.enable_flash_sdp),
@@ -37,6 +39,10 @@ _FLAGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
             torch.is_deterministic_algorithms_warn_only_enabled(),
         ),
         lambda v: torch.use_deterministic_algorithms(v[0], warn_only=v[1]),
+    ),
+    (
+        lambda: torch.utils.deterministic.fill_uninitialized_memory,
+        lambda v: setattr(torch.utils.deterministic, "fill_uninitialized_memory", v),
     ),
     (
         lambda: torch.backends.cudnn.enabled,
@@ -103,6 +109,7 @@ class _Record:
         cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
         self.cuda = torch.cuda.get_rng_state_all() if cuda else None
         self.filters = list(warnings.filters)
+        self.environment = dict(os.environ)
         self.levels = (_functorch_depth(), forward_ad._current_level)
 
     def restore(self) -> None:
@@ -138,6 +145,9 @@ class _Record:
         random.setstate(python_state)
         if self.cuda is not None:
             torch.cuda.set_rng_state_all(self.cuda)
+        if dict(os.environ) != self.environment:  # some modules set variables on first use
+            os.environ.clear()
+            os.environ.update(self.environment)
         if warnings.filters != self.filters:
             warnings.filters[:] = self.filters  # type: ignore[index]
             warnings._filters_mutated()  # type: ignore[attr-defined]

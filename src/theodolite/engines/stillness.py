@@ -36,11 +36,11 @@ def unmoved(problem: Problem, theta: Tensor, batch: Any, names: Sequence[str]) -
     """Move the tensors called `names`, all together and then one by one, and look at the loss."""
     if not names:
         return Still()
-    base = _loss(problem, theta, batch)
+    base = loss_at(problem, theta, batch)
 
     def moves(some: Sequence[str], *sizes: float) -> bool:
         points = (_moved(problem, theta, some, size) for size in sizes)
-        return any(_differs(_loss(problem, point, batch), base) for point in points)
+        return any(_differs(loss_at(problem, point, batch), base) for point in points)
 
     if not moves(names, SMALL, *LARGE):
         return Still(unused=tuple(names))
@@ -53,7 +53,8 @@ def unmoved(problem: Problem, theta: Tensor, batch: Any, names: Sequence[str]) -
     return Still(unused, constant, detached)
 
 
-def _loss(problem: Problem, theta: Tensor, batch: Any) -> float:
+def loss_at(problem: Problem, theta: Tensor, batch: Any) -> float:
+    """The share of a batch in the loss, as a number."""
     with torch.no_grad():
         state = problem.forward.fresh(theta)
         return float(problem.forward.run_named(state, lambda: problem.share(batch)))

@@ -75,18 +75,10 @@ def random_gains(size: int, seed: int, draw: int, *, monotone: bool = False) -> 
 def chain_gains(size: int, depth: int, norm: float, seed: int) -> tuple[float, float]:
     """Ends of the singular values of `depth` random blocks, one after the other.
 
-    Every branch is scaled so that its Jacobian has spectral norm `norm` where the chain meets
-    it. The Jacobian is that of the whole chain, by automatic differentiation through it, not the
+    The Jacobian is that of the whole chain, by automatic differentiation through it, not the
     product of the blocks'.
     """
-    generator = torch_generator(seed, "chain")
-    start = x = _normal(generator, size)
-    branches = []
-    for _ in range(depth):
-        raw = random_branch(size, generator)
-        own = float(torch.linalg.matrix_norm(jacrev(raw)(x), 2))
-        branches.append(partial(_scaled, raw, norm / own))
-        x = x + branches[-1](x)
+    branches, start = chain_of(size, depth, norm, seed)
 
     def chain(z: Tensor) -> Tensor:
         for branch in branches:
@@ -94,6 +86,22 @@ def chain_gains(size: int, depth: int, norm: float, seed: int) -> tuple[float, f
         return z
 
     return ends(jacrev(chain)(start))
+
+
+def chain_of(size: int, depth: int, norm: float, seed: int) -> tuple[list[Branch], Tensor]:
+    """Random branches and the point where their chain begins.
+
+    Each is scaled so that its Jacobian has spectral norm `norm` where the chain meets it.
+    """
+    generator = torch_generator(seed, "chain")
+    start = x = _normal(generator, size)
+    branches: list[Branch] = []
+    for _ in range(depth):
+        raw = random_branch(size, generator)
+        own = float(torch.linalg.matrix_norm(jacrev(raw)(x), 2))
+        branches.append(partial(_scaled, raw, norm / own))
+        x = x + branches[-1](x)
+    return branches, start
 
 
 def network_gains(

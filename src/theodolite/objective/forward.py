@@ -71,8 +71,13 @@ class Forward:
                 buffer.copy_(self.pristine[name])
 
     def run(self, theta: Tensor, body: Callable[[], Result]) -> Result:
-        """`body()` while the model holds the tensors of `theta`; call inside `preserved` only."""
-        return self.run_named(self.named(theta), body)
+        """`body()` while the model holds the tensors of `theta`; call inside `preserved` only.
+
+        A pass without gradients works on a copy: a model may write to its own weights in its
+        forward (``nn.Embedding(max_norm=...)`` does), and they must not be the caller's vector.
+        """
+        point = theta if theta.requires_grad else theta.clone()
+        return self.run_named(self.named(point), body)
 
     def held(self, theta: Tensor, body: Callable[[Callable[[], None]], Result]) -> Result:
         """`body(renew)` while the model holds views of `theta`, which `body` may write in place.

@@ -56,7 +56,7 @@ class Objective:
         ``"frozen"`` keeps the statistics the model came with; ``"recompute"`` sets them, for
         every theta, to the pooled statistics of the whole data.
     freeze_data
-        Keep one reading of data that differ from reading to reading (random augmentation).
+        Keep one reading of data that differ between readings (random augmentation).
     device, dtype
         Where and in what precision to evaluate; the model's own by default. Points stay in
         float32 (or float64) even for half-precision networks.
@@ -73,9 +73,9 @@ class Objective:
 
     Notes
     -----
-    Construction reads the data once (twice for loaders) and makes two passes. `value` costs one
-    forward pass (F), `gradient` about 3 F. Not checked: that the loss of one example does not
-    depend on the others in its batch, except for losses given by batch.
+    Construction reads the data once (twice for loaders) and makes two passes; `value` costs one
+    forward pass (F), `gradient` about 3 F. Not checked: that an example's loss does not depend on
+    the others in its batch, except for losses given by batch.
 
     Examples
     --------
@@ -203,7 +203,7 @@ class Objective:
 
     def gradient(self, theta: Shaped[Tensor, " params"] | None = None) -> Float[Tensor, " params"]:
         """The gradient at `theta`, shape ``(params,)``, in the dtype of points; about 3 F."""
-        self.refuse_recompute("gradient")
+        refuse_recomputed(self.batch_norm, "gradient")
         point = self._point(theta)
 
         def body() -> Tensor:

@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from theodolite import seeds
+from theodolite.engines.comparison import Verification
 from theodolite.engines.failures import NO_SECOND
-from theodolite.engines.parts import STEP, Kind
+from theodolite.engines.parts import Kind
 from theodolite.engines.plans import Plan, by_differences, planned
 from theodolite.engines.selection import fastest
-from theodolite.engines.verification import Verification, verified
+from theodolite.engines.verification import verified
 from theodolite.errors import TheodoliteWarning, UnsupportedModel
 from theodolite.objective import Objective
+
+FALSE = 1e-3
+"""Relative difference between gradient and loss beyond which the gradient is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,7 @@ def prepared(request: Request, notes: dict[str, Any]) -> Plan:
         _refuse_detached(outcome)
         _tell_constant(outcome)
         if outcome.outcome == "missing":
+            _refuse_false_gradient(outcome)
             if request.engine != "auto":
                 _refuse_missing(request, outcome)
             return _switched(request, notes, _missing(request, outcome))
@@ -55,7 +60,7 @@ def prepared(request: Request, notes: dict[str, Any]) -> Plan:
 def _selected(request: Request, notes: dict[str, Any]) -> Plan:
     kind, objective, theta = request.kind, request.objective, request.theta
     if request.engine == "differences":
-        return by_differences(kind, objective, theta, step=STEP)
+        return by_differences(kind, objective, theta)
     if request.engine != "auto":
         return planned(kind, request.engine, objective, theta, request.budget)
     first = planned(kind, "kept", objective, theta, request.budget, most=1)
@@ -80,14 +85,15 @@ def _recorded(plan: Plan, notes: dict[str, Any]) -> Plan:
 
 def _switched(request: Request, notes: dict[str, Any], reason: str) -> Plan:
     """Differences of first derivatives, with a warning that says why."""
+    plan = by_differences(request.kind, request.objective, request.theta)
+    precision = str(plan.leaf.dtype).removeprefix("torch.")
     warnings.warn(
-        f"{reason} Products use central differences of first derivatives in float64 instead, "
-        "accurate to about 1e-6. [E-D05]",
+        f"{reason} Products use central differences of first derivatives in {precision} instead, "
+        f"accurate to about {'1e-6' if precision == 'float64' else '1e-3'}. [E-D05]",
         TheodoliteWarning,
         stacklevel=2,
     )
     notes["switched_because"] = reason
-    plan = by_differences(request.kind, request.objective, request.theta, step=STEP)
     return _recorded(plan, notes)
 
 
@@ -123,6 +129,19 @@ def _refuse_detached(outcome: Verification) -> None:
             fix="attach the path (checkpoint with use_reentrant=False), or freeze them with "
             "requires_grad_(False) if they are meant to stand still.",
             code="E-D10",
+        )
+
+
+def _refuse_false_gradient(outcome: Verification) -> None:
+    if outcome.false_gradient > FALSE:
+        raise UnsupportedModel(
+            "the gradient is not the derivative of the loss (they differ by "
+            f"{outcome.false_gradient:.1e}), so its own derivative is no Hessian.",
+            why="part of the loss is detached (stop-gradient, a target computed from the same "
+            "parameters), a backward pass estimates (straight-through) or clips, or it is wrong.",
+            fix="attach or freeze that part; with verify=False products are what double backward "
+            "gives, whatever that is.",
+            code="E-D11",
         )
 
 

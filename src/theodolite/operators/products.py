@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from theodolite.engines.failures import require_finite
@@ -50,8 +50,8 @@ def operator(
         def body() -> Tensor:
             plan = held.get("plan") or prepared(request, notes)
             held["plan"] = plan = _widened(plan, rows, notes, held)
-            if plan.engine == "differences":
-                torch.set_default_dtype(torch.float64)
+            if plan.engine == "differences" and plan.leaf.dtype == torch.float64:
+                torch.set_default_dtype(torch.float64)  # the guard puts it back
             began = time.perf_counter()
             made = products(plan, rows)
             held["seconds"] += time.perf_counter() - began
@@ -65,10 +65,10 @@ def operator(
         _trace_where_it_pays(request, held, rows, notes)
         return made
 
-    def matvec(vector: Float[Tensor, " params"]) -> Float[Tensor, " params"]:
-        return multiply(_columns(request, vector[:, None]).T)[0]
+    def matvec(vector: Tensor) -> Tensor:
+        return multiply(_columns(request, vector.unsqueeze(-1)).T)[0]
 
-    def matmat(columns: Float[Tensor, "params k"]) -> Float[Tensor, "params k"]:
+    def matmat(columns: Tensor) -> Tensor:
         return multiply(_columns(request, columns).T).T
 
     place = request.theta
@@ -111,9 +111,13 @@ def _trace_where_it_pays(
         if tracing_pays(request.kind, plan, rows[:1], notes):
             size = plan.graph_bytes
             made = planned(
-                request.kind, "linearize", request.objective, request.theta, request.budget,
+                request.kind,
+                "linearize",
+                request.objective,
+                request.theta,
+                request.budget,
                 graph_bytes=size,
-            )  # fmt: skip
+            )
             held["plan"] = replace(made, batched=plan.batched)
             notes["engine"] = made.engine
 

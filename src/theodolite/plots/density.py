@@ -86,7 +86,7 @@ def density_floor(curve: xr.Dataset) -> float:
     if size <= 0:
         return peak * 1e-9
     one = 1.0 / (size * float(curve.attrs["kernel"]) * np.sqrt(2 * np.pi))
-    return min(FLOOR_SHARE * one, 0.1 * peak)
+    return float(min(FLOOR_SHARE * one, 0.1 * peak))
 
 
 _NAMES = ("node", "weight")

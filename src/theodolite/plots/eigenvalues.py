@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from theodolite.plots import palette
 from theodolite.plots.dress import dress, require
@@ -37,6 +38,7 @@ def plot_eigenvalues(eigenpairs: xr.Dataset, ax: Axes) -> Axes:
                 capsize=3,
                 label=f"{label} ({int(chosen.sum())})",
             )
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.axhline(0.0, color=palette.RULE, linewidth=1, zorder=0)
     ax.set_xlabel("rank")
     ax.set_ylabel("eigenvalue (bar: residual)")

@@ -16,7 +16,7 @@ DECADES_FOR_LOG = 2.0
 """A range above this many decades is drawn on a log scale unless the caller says otherwise."""
 CLIP_QUANTILE = 0.95
 CLIP_FACTOR = 2.0
-"""Drawn heights stop early when the last 5 % of points reach more than twice as high as the rest."""
+"""Drawn heights stop early when the last 5 % of points reach over twice as high as the rest."""
 
 
 @dataclass(frozen=True)
@@ -143,14 +143,14 @@ def _log_levels(low: float, high: float, most: int) -> list[float]:
 
 def shown(values: np.ndarray, scale: Heights) -> np.ndarray:
     """`values` as drawn: clipped at ``scale.high`` and, on a log scale, their log10."""
-    clipped = np.minimum(np.asarray(values, dtype=np.float64), scale.high)
+    clipped = np.asarray(np.minimum(values, scale.high), dtype=np.float64)
     if not scale.log:
         return clipped
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(clipped > 0, np.log10(clipped), np.nan)
+        return np.asarray(np.where(clipped > 0, np.log10(clipped), np.nan))
 
 
-def plain(value: float) -> str:
+def plain(value: float | int) -> str:
     """A round value as a label: ``0.05``, ``20``, ``5,000``, ``2e6``.
 
     >>> [plain(v) for v in (0.05, 20.0, 5000.0, 2e6, 3e-5, 0.0)]

@@ -36,7 +36,12 @@ def plot_line(
     values = _measured(line, variable)
     color = palette.series_color(series)
     ax.plot(
-        alpha, values, color=color, linestyle=palette.series_dash(series), label=label, linewidth=1.6
+        alpha,
+        values,
+        color=color,
+        linestyle=palette.series_dash(series),
+        label=label,
+        linewidth=1.6,
     )
     _band(line, ax, variable, values, color)
     _missing(ax, alpha, values, line, color)
@@ -85,9 +90,7 @@ def _band(line: xr.Dataset, ax: Axes, variable: str, values: np.ndarray, color: 
     )
 
 
-def _missing(
-    ax: Axes, alpha: np.ndarray, values: np.ndarray, line: xr.Dataset, color: str
-) -> None:
+def _missing(ax: Axes, alpha: np.ndarray, values: np.ndarray, line: xr.Dataset, color: str) -> None:
     gone = ~np.isfinite(values)
     if "status" in line:
         gone &= line["status"].values > OK

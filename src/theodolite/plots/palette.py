@@ -4,6 +4,8 @@ from __future__ import annotations
 
 INK = "#17212b"
 """Text and the marks that must be seen first."""
+ON_FIELD = "#101824"
+"""Lines and marks on a colored field: they stay dark when a page's ink turns light."""
 MUTED = "#56616d"
 """Ticks, notes and second lines; 4.5 : 1 on white and on the light panels."""
 RULE = "#d9dee4"
@@ -15,7 +17,12 @@ POSITIVE = "#1f66ad"
 """The two ends of the map centered at zero: orange below, blue above."""
 SERIES = ("#1f66ad", "#b4500f", "#a2317c", "#616b0d")
 """One color a compared model, in order; past the fourth they repeat with another dash."""
-DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
+DASHES = (
+    "solid",
+    (0.0, (5.0, 2.0)),
+    (0.0, (1.5, 1.5)),
+    (0.0, (5.0, 1.5, 1.5, 1.5)),
+)
 SURFACE = "cividis"
 """Monotone in lightness and safe for color-blind readers."""
 

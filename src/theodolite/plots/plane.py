@@ -7,7 +7,7 @@ import math
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import PolyCollection, QuadMesh
 
 from theodolite.plots import palette
 from theodolite.plots.dress import distance_label, dress, long_name, require
@@ -135,7 +135,7 @@ def _contours(
     if not inside:
         return
     middle = (finite.min() + finite.max()) / 2
-    colors = ["white" if v < middle else palette.INK for v in inside]
+    colors = ["white" if v < middle else palette.ON_FIELD for v in inside]
     lines = ax.contour(alpha, beta, field, levels=inside, colors=colors, linewidths=0.8)
     ax.clabel(lines, fmt=at, fontsize=8, inline_spacing=3)
 
@@ -166,13 +166,12 @@ def _no_value(ax: Axes, plane: xr.Dataset, status: np.ndarray | None) -> None:
 
 def _marks(ax: Axes, plane: xr.Dataset, variable: str) -> None:
     alpha, beta = plane["alpha"].values, plane["beta"].values
-    style = {"linestyle": "none", "markeredgecolor": palette.INK, "markerfacecolor": "white"}
     if alpha.min() <= 0 <= alpha.max() and beta.min() <= 0 <= beta.max():
-        ax.plot([0], [0], marker="D", markersize=6, label="start", zorder=5, **style)
+        _mark(ax, 0.0, 0.0, "D", "start")
     lowest = minimum(plane, variable) if variable.endswith("loss") else None
     if lowest is not None:
-        text = f"lowest point ({lowest[0]:.2f}, {lowest[1]:.2f})"
-        ax.plot([lowest[0]], [lowest[1]], marker="o", markersize=6, label=text, zorder=4, **style)
+        a, b = lowest[0] + 0.0, lowest[1] + 0.0
+        _mark(ax, a, b, "o", f"lowest point ({a:.2f}, {b:.2f})")
     ax.legend(
         loc="upper left",
         bbox_to_anchor=(0.0, -0.14),
@@ -183,6 +182,20 @@ def _marks(ax: Axes, plane: xr.Dataset, variable: str) -> None:
         borderaxespad=0.0,
         handletextpad=0.3,
         columnspacing=1.2,
+    )
+
+
+def _mark(ax: Axes, alpha: float, beta: float, marker: str, label: str) -> None:
+    ax.plot(
+        [alpha],
+        [beta],
+        linestyle="none",
+        marker=marker,
+        markersize=6,
+        markeredgecolor=palette.ON_FIELD,
+        markerfacecolor="white",
+        zorder=5,
+        label=label,
     )
 
 
@@ -198,7 +211,7 @@ def _scale_bar(ax: Axes, plane: xr.Dataset) -> None:
         [right - length, right],
         [0.035, 0.035],
         transform=transform,
-        color=palette.INK,
+        color=palette.ON_FIELD,
         linewidth=6,
         alpha=0.75,
         solid_capstyle="butt",
@@ -221,11 +234,11 @@ def _scale_bar(ax: Axes, plane: xr.Dataset) -> None:
         va="bottom",
         fontsize=8,
         color="white",
-        bbox={"facecolor": palette.INK, "alpha": 0.75, "linewidth": 0, "pad": 2},
+        bbox={"facecolor": palette.ON_FIELD, "alpha": 0.75, "linewidth": 0, "pad": 2},
     )
 
 
-def _colorbar(ax: Axes, mesh: object, scale: Heights, label: str) -> None:
+def _colorbar(ax: Axes, mesh: QuadMesh, scale: Heights, label: str) -> None:
     bar = ax.figure.colorbar(mesh, ax=ax, shrink=0.82, pad=0.03, aspect=30)
     bar.set_ticks(
         [float(shown(np.array(v), scale)) for v in scale.levels],

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import colormaps
 from matplotlib.colors import LightSource, Normalize
-from mpl_toolkits.mplot3d.axes3d import Axes3D
+from mpl_toolkits.mplot3d.axes3d import Axes3D  # type: ignore[import-untyped]
 
 from theodolite.plots import palette
 from theodolite.plots.dress import distance_label, long_name, require
@@ -51,7 +51,7 @@ def _lit(height: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     shade = light.hillshade(filled / span * max(height.shape) * 0.45)
     color[..., :3] *= (0.62 + 0.38 * shade)[..., None]
     color[~np.isfinite(height), 3] = 0.0
-    return np.clip(color, 0, 1)
+    return np.asarray(np.clip(color, 0, 1))
 
 
 def _frame(
@@ -59,8 +59,9 @@ def _frame(
 ) -> None:
     ax.set_proj_type("persp", focal_length=0.6)
     ax.view_init(elev=32, azim=-58)
-    ax.set_box_aspect((1, 1, 0.62), zoom=1.12)
-    ax.set_zlim(*limits) if limits[1] > limits[0] else None
+    ax.set_box_aspect((1, 1, 0.62), zoom=1.05)
+    if limits[1] > limits[0]:
+        ax.set_zlim(*limits)
     ax.grid(False)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_pane_color((1, 1, 1, 0))
@@ -68,8 +69,12 @@ def _frame(
         axis.set_tick_params(labelsize=8, labelcolor=palette.MUTED, color=palette.RULE, pad=0)
         axis.label.set_color(palette.INK)
         axis.label.set_fontsize(9)
-    ax.set_xlabel(distance_label(plane, 1).replace(" (", "\n("), labelpad=8)
-    ax.set_ylabel(distance_label(plane, 2).replace(" (", "\n("), labelpad=8)
+    for axis, name, number in ((ax.xaxis, "alpha", 1), (ax.yaxis, "beta", 2)):
+        low, high = float(plane[name].min()), float(plane[name].max())
+        axis.set_ticks(sorted({low, 0.0, high} if low < 0 < high else {low, high}))
+        label = distance_label(plane, number).replace("distance along ", "").replace(" (", "\n(")
+        axis.set_label_text(label)
+        axis.labelpad = 2
     clipped = f",\nclipped at {plain(float(f'{scale.high:.2g}'))}" if scale.clipped else ""
     ax.set_zlabel(f"{name}{clipped}", labelpad=4)
     ticks = scale.levels if len(scale.levels) < 7 else scale.levels[::2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from theodolite.plots import palette
 from theodolite.plots.dress import dress, long_name, plain_ticks
@@ -55,6 +56,7 @@ def plot_training(
     if log:
         ax.set_yscale("log")
         plain_ticks(ax.yaxis)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel(name)
     ax.set_title("one run: no error bar over seeds")

@@ -59,19 +59,18 @@ class Contents:
         return next((n for n in found if math.isfinite(n.value)), None)
 
 
-def read_trees(
-    trees: Reportable | Sequence[Reportable] | Mapping[str, Reportable],
-) -> tuple[Contents, ...]:
+def read_trees(trees: Any) -> tuple[Contents, ...]:
     """The contents of one or several surveys, each with a label of its own.
 
     `trees` is a survey tree, a single result, a sequence of them, or a mapping from the label
     each shall have. Raises ``InvalidType``, ``InvalidArgument`` (nothing to report) or
     ``InvalidData`` (written by a newer version).
     """
+    named: list[tuple[str | None, Any]]
     if isinstance(trees, xr.DataTree | xr.Dataset):
-        named: list[tuple[str | None, Any]] = [(None, trees)]
+        named = [(None, trees)]
     elif isinstance(trees, Mapping):
-        named = list(trees.items())
+        named = [(str(label), tree) for label, tree in trees.items()]
     elif isinstance(trees, Sequence) and not isinstance(trees, str):
         named = [(None, tree) for tree in trees]
     else:
@@ -116,7 +115,7 @@ def _contents(tree: Any, label: str | None) -> Contents:
             fix="pass a tree whose children were made by survey(), plane(), spectral_density()...",
             code="E-H01",
         )
-    attrs = dict(tree.attrs) if isinstance(tree, xr.DataTree) else {}
+    attrs = {str(k): v for k, v in tree.attrs.items()} if isinstance(tree, xr.DataTree) else {}
     facts = _facts([*every("plane"), *every("line"), *(r for _, r in results)])
     spectrum = first("spectral_density")
     if spectrum is not None:

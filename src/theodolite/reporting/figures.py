@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -53,25 +54,21 @@ def drawings(contents: Contents) -> Mapping[str, Drawing]:
     found: dict[str, Drawing] = {}
     for k, plane in enumerate(contents.planes):
         scale = heights(plane)
-        found[f"plane_{k}"] = (lambda ax, p=plane, s=scale: plot_plane(p, ax, scale=s), None)
-        found[f"surface_{k}"] = (lambda ax, p=plane, s=scale: plot_plane_3d(p, ax, scale=s), "3d")
+        found[f"plane_{k}"] = (partial(plot_plane, plane, scale=scale), None)
+        found[f"surface_{k}"] = (partial(plot_plane_3d, plane, scale=scale), "3d")
     if contents.lines:
-        found["lines"] = (lambda ax: _all_lines(ax, contents), None)
+        found["lines"] = (partial(_all_lines, contents), None)
     if contents.spectrum is not None:
-        found["spectrum"] = (
-            lambda ax: plot_spectral_density(
-                contents.spectrum, ax, eigenvalues=contents.eigenvalues
-            ),
-            None,
-        )
+        draw = partial(plot_spectral_density, contents.spectrum, eigenvalues=contents.eigenvalues)
+        found["spectrum"] = (draw, None)
     if contents.eigenvalues is not None:
-        found["eigenvalues"] = (lambda ax: plot_eigenvalues(contents.eigenvalues, ax), None)
+        found["eigenvalues"] = (partial(plot_eigenvalues, contents.eigenvalues), None)
     if contents.training is not None:
-        found["training"] = (lambda ax: plot_training(contents.training, ax), None)
+        found["training"] = (partial(plot_training, contents.training), None)
     return found
 
 
-def _all_lines(ax: Axes, contents: Contents) -> Axes:
+def _all_lines(contents: Contents, ax: Axes) -> Axes:
     log = share_log(list(contents.lines))
     for k, line in enumerate(contents.lines):
         plot_line(line, ax, series=k, label=f"line {k + 1}", log=log)

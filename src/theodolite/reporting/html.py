@@ -48,24 +48,28 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
     plotly, plotly_hash = assets.packed_plotly()
     policy = assets.content_policy(assets.csp_hash(script), plotly_hash)
     content = page_data(surveys, summary.title)
-    return _environment().get_template("page.html.j2").render(
-        summary=summary,
-        surveys=surveys,
-        policy=Markup(policy),  # noqa: S704 - made above from hashes only
-        style=Markup(assets.joined("css")),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        plotly=Markup(plotly),  # noqa: S704
-        data=Markup(json_for_script(content)),  # noqa: S704 - escaped there
-        stills=_stills(surveys),
-        art=sparks.contour_art(surveys[0].planes[0] if surveys[0].planes else None),
-        controls=_controls(surveys),
-        rows=tables.headline_rows(summary.models),
-        wide_spectrum=content["wide_within"] is not None,
-        sections=_sections(surveys, summary),
-        byline=_byline(summary),
-        explanations=EXPLANATIONS,
-        pitfalls=PITFALLS,
-        version=package_version(),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            summary=summary,
+            surveys=surveys,
+            policy=Markup(policy),
+            style=Markup(assets.joined("css")),
+            script=Markup(script),
+            plotly=Markup(plotly),
+            data=Markup(json_for_script(content)),
+            stills=_stills(surveys),
+            art=sparks.contour_art(surveys[0].planes[0] if surveys[0].planes else None),
+            controls=_controls(surveys),
+            rows=tables.headline_rows(summary.models),
+            wide_spectrum=content["wide_within"] is not None,
+            sections=_sections(surveys, summary),
+            byline=_byline(summary),
+            explanations=EXPLANATIONS,
+            pitfalls=PITFALLS,
+            version=package_version(),
+        )
     )
 
 

@@ -104,6 +104,6 @@ def number_json(number: Number) -> dict[str, Any]:
     }
 
 
-def finite(value: float | None) -> float | None:
+def finite(value: float | int | None) -> float | int | None:
     """`value`, or ``None`` where JSON has no word for it."""
     return value if value is not None and math.isfinite(value) else None

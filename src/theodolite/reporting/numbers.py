@@ -19,8 +19,8 @@ WITHOUT_ERROR = 3
 class Number:
     """A value, its error (one standard error or a bound; ``None`` without one) and its unit."""
 
-    value: float
-    error: float | None = None
+    value: float | int
+    error: float | int | None = None
     exact: bool = False
     unit: str = ""
 
@@ -68,7 +68,7 @@ def parts(number: Number) -> tuple[str, str | None]:
     return value_text, _written(_rounded(error, place), place, exponent)
 
 
-def error_place(error: float) -> int:
+def error_place(error: float | int) -> int:
     """The power of ten of the last digit shown, decided by two digits of `error`.
 
     >>> error_place(0.28), error_place(0.3), error_place(0.0996), error_place(120.0)
@@ -78,11 +78,11 @@ def error_place(error: float) -> int:
     return int(exponent) - (0 if mantissa.endswith(".0") else 1)
 
 
-def _rounded(value: float, place: int) -> Decimal:
+def _rounded(value: float | int, place: int) -> Decimal:
     return Decimal(repr(value)).quantize(Decimal(1).scaleb(place))
 
 
-def _shared_exponent(value: float, error: float, place: int) -> int | None:
+def _shared_exponent(value: float | int, error: float | int, place: int) -> int | None:
     """The exponent value and error are both written with, ``None`` for plain notation."""
     size = max(abs(_rounded(value, place)), _rounded(error, place))
     least = SMALL if place >= FINEST_PLACE else 100 * SMALL
@@ -99,7 +99,7 @@ def _written(value: Decimal, place: int, exponent: int | None) -> str:
     return _signed(f"{value.scaleb(-exponent):.{max(exponent - place, 0)}f}e{exponent}")
 
 
-def _alone(value: float, exact: bool) -> str:
+def _alone(value: float | int, exact: bool) -> str:
     if value == int(value) and (exact or abs(value) < LARGE) and abs(value) < 1e15:
         return _signed(f"{int(value):,}")
     digits = 6 if exact else WITHOUT_ERROR
@@ -112,7 +112,7 @@ def _alone(value: float, exact: bool) -> str:
     return _signed(_trimmed(written) if exact else written)
 
 
-def _with_exponent(value: float, digits: int) -> str:
+def _with_exponent(value: float | int, digits: int) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}e{int(exponent)}"
 

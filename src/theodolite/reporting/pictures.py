@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import matplotlib as mpl
 import xarray as xr
@@ -14,6 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from theodolite.plots import (
+    Heights,
     draw_curve,
     heights,
     line_from_plane,
@@ -42,7 +44,7 @@ THEMED = {
 }
 """Colors of the still pictures and the page's variables that replace them."""
 
-WIDE, SQUARE = (6.2, 3.6), (6.2, 5.6)
+WIDE, SQUARE = (5.0, 3.1), (5.0, 4.75)
 MANY = 6
 """Above this many models only the first plane of each is kept as a still picture."""
 
@@ -60,19 +62,17 @@ class Pictures:
 def model_pictures(surveys: Sequence[Contents]) -> tuple[Pictures, ...]:
     """The pictures of every model, all planes of one number on one scale."""
     most = max((len(c.planes) for c in surveys), default=0)
-    scales = [
-        heights([c.planes[k] for c in surveys if k < len(c.planes)]) for k in range(most)
-    ]
+    scales = [heights([c.planes[k] for c in surveys if k < len(c.planes)]) for k in range(most)]
     kept = 1 if len(surveys) > MANY else most
     spectra = _spectra(surveys)
     out = []
     for m, c in enumerate(surveys):
         flat = [
             picture(
-                lambda ax, k=k, c=c: plot_plane(c.planes[k], ax, scale=scales[k]),
+                partial(plot_plane, c.planes[k], scale=scales[k]),
                 f"p{m}-{k}",
                 SQUARE,
-                margins=(0.75, 0.95, 0.35, 0.1),
+                margins=(0.7, 0.95, 0.3, 0.1),
             )
             for k in range(min(kept, len(c.planes)))
         ]
@@ -94,14 +94,14 @@ def cut_pictures(surveys: Sequence[Contents]) -> tuple[str, ...]:
     for axis in (1, 2):
         cuts = [(k, label, line_from_plane(p, axis=axis)) for k, label, p in planes]
         if cuts:
-            out.append(picture(lambda ax, cuts=cuts: _draw_lines(ax, cuts), f"c{axis}", WIDE))
+            out.append(picture(partial(_draw_lines, cuts), f"c{axis}", WIDE))
     return tuple(out)
 
 
 def line_picture(surveys: Sequence[Contents]) -> str:
     """All random lines of all models in one picture."""
     lines = [(k, c.label, x) for k, c in enumerate(surveys) for x in c.lines]
-    return picture(lambda ax: _draw_lines(ax, lines), "lines", (9.5, 3.8)) if lines else ""
+    return picture(partial(_draw_lines, lines), "lines", (9.0, 3.6)) if lines else ""
 
 
 def training_pictures(surveys: Sequence[Contents]) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def training_pictures(surveys: Sequence[Contents]) -> tuple[str, ...]:
         if having:
             out.append(
                 picture(
-                    lambda ax, having=having, metric=metric: _draw_training(ax, having, metric),
+                    partial(_draw_training, having, metric),
                     f"t-{metric}",
                     WIDE,
                 )
@@ -126,7 +126,7 @@ def picture(
     name: str,
     size: tuple[float, float] = WIDE,
     *,
-    margins: tuple[float, float, float, float] = (0.8, 0.6, 0.1, 0.35),
+    margins: tuple[float, float, float, float] = (0.75, 0.5, 0.1, 0.3),
     projection: str | None = None,
 ) -> str:
     """What `draw` draws, as inline SVG whose ids begin with `name`; sizes in inches.
@@ -145,7 +145,9 @@ def picture(
         ax.patch.set_alpha(0.0)
         draw(ax)
         out = io.StringIO()
-        canvas.print_svg(out, metadata={"Date": None, "Creator": None})
+        canvas.print_svg(  # type: ignore[no-untyped-call]
+            out, metadata={"Date": None, "Creator": None}
+        )
     return themed_svg(out.getvalue(), name)
 
 
@@ -164,12 +166,12 @@ def themed_svg(svg: str, name: str) -> str:
     return body.replace("<svg ", '<svg class="still" aria-hidden="true" focusable="false" ', 1)
 
 
-def _surface(contents: Contents, scale: object, name: str) -> str:
+def _surface(contents: Contents, scale: Heights, name: str) -> str:
     return picture(
-        lambda ax: plot_plane_3d(contents.planes[0], ax, scale=scale),
+        partial(plot_plane_3d, contents.planes[0], scale=scale),
         name,
-        (6.2, 4.8),
-        margins=(0.0, 0.4, 0.3, 0.0),
+        (5.0, 3.9),
+        margins=(0.0, 0.35, 0.3, 0.0),
         projection="3d",
     )
 
@@ -186,9 +188,7 @@ def _spectra(surveys: Sequence[Contents]) -> list[str]:
         curve, share = next(curves), negative_share(c.spectrum)
         out.append(
             picture(
-                lambda ax, c=c, curve=curve, share=share: draw_curve(
-                    curve, share, ax, eigenvalues=c.eigenvalues
-                ),
+                partial(draw_curve, curve, share, eigenvalues=c.eigenvalues),
                 f"d{m}",
             )
         )
@@ -198,10 +198,10 @@ def _spectra(surveys: Sequence[Contents]) -> list[str]:
 def _eigenvalues(contents: Contents, name: str) -> str:
     if contents.eigenvalues is None:
         return ""
-    return picture(lambda ax: plot_eigenvalues(contents.eigenvalues, ax), name, WIDE)
+    return picture(partial(plot_eigenvalues, contents.eigenvalues), name, WIDE)
 
 
-def _draw_lines(ax: Axes, lines: Sequence[tuple[int, str, xr.Dataset]]) -> Axes:
+def _draw_lines(lines: Sequence[tuple[int, str, xr.Dataset]], ax: Axes) -> Axes:
     log = share_log([x for _, _, x in lines])
     named: set[str] = set()
     for series, label, line in lines:
@@ -211,9 +211,7 @@ def _draw_lines(ax: Axes, lines: Sequence[tuple[int, str, xr.Dataset]]) -> Axes:
     return ax
 
 
-def _draw_training(
-    ax: Axes, runs: Sequence[tuple[int, str, xr.Dataset]], metric: str
-) -> Axes:
+def _draw_training(runs: Sequence[tuple[int, str, xr.Dataset]], metric: str, ax: Axes) -> Axes:
     for series, label, run in runs:
         plot_training(run, ax, variable=metric, label=label, series=series)
     return ax

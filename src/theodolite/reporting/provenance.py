@@ -49,7 +49,9 @@ def fact_text(value: Any) -> str:
     ('51, 51', 'yes', 'a = none')
     """
     if isinstance(value, list | tuple):
-        parts = [f"({fact_text(v)})" if isinstance(v, list | tuple) else fact_text(v) for v in value]
+        parts = [
+            f"({fact_text(v)})" if isinstance(v, list | tuple) else fact_text(v) for v in value
+        ]
         return ", ".join(parts)
     if isinstance(value, Mapping):
         return ", ".join(f"{k} = {fact_text(v)}" for k, v in value.items())

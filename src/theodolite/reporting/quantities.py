@@ -102,9 +102,9 @@ def rises(contents: Contents, distance: float) -> tuple[tuple[float, ...], int]:
 def bend_share(contents: Contents) -> Number | None:
     """Percent of places where a plane curves downward along one of its axes.
 
-    A place is three neighboring points of a grid line. A convex function has none. A triple counts when its second difference is below minus 1e-6
-    of the loss, which rounding cannot make. The error is the standard error over the planes'
-    two directions.
+    A place is three neighboring points of a grid line. A convex function has none. It counts
+    when its second difference is below minus 1e-6 of the loss, which rounding cannot make. The
+    error is the standard error over the planes' directions.
     """
     shares = [s for p in contents.planes for s in _bends(p) if math.isfinite(s)]
     return mean_with_error(100 * np.array(shares), "%") if shares else None

@@ -84,6 +84,6 @@ def contour_art(plane: xr.Dataset | None, *, lines: int = 16) -> tuple[str, ...]
     drawn = Figure().add_subplot().contour(x, y, field.T, levels=levels)
     paths = []
     for path in drawn.get_paths():
-        polylines = path.to_polygons(closed_only=False)
+        polylines = [np.asarray(line) for line in path.to_polygons(closed_only=False)]
         paths.append("".join("M" + "L".join(f"{a:.0f} {b:.0f}" for a, b in p) for p in polylines))
     return tuple(p for p in paths if p)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from theodolite.plots import negative_share
 from theodolite.reporting import quantities as q
 from theodolite.reporting.comparison import words_between
 from theodolite.reporting.contents import Contents
@@ -146,7 +147,7 @@ def _samples(contents: Contents, name: str) -> tuple[float, ...]:
     if name == "rise":
         return q.rises(contents, q.QUOTED)[0]
     if name == "negative_weight" and contents.spectrum is not None:
-        return tuple(float(v) for v in 100 * q.negative_share(contents.spectrum))
+        return tuple(float(v) for v in 100 * negative_share(contents.spectrum))
     return ()
 
 

@@ -103,7 +103,9 @@ def _planes(contents: Contents) -> Fact | None:
     count = len(contents.planes)
     if not count:
         return None
-    size = " × ".join(str(contents.planes[0].sizes[d]) for d in ("alpha", "beta"))
+    size = " \N{MULTIPLICATION SIGN} ".join(
+        str(contents.planes[0].sizes[d]) for d in ("alpha", "beta")
+    )
     dense = contents.planes[0].attrs.get("method", "dense") == "dense"
     held_out = contents.planes[0].attrs.get("held_out_error")
     how = "every point computed" if dense else "points between interpolated"

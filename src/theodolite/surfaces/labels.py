@@ -17,7 +17,7 @@ from theodolite.surfaces import agreement
 
 def line_facts(
     objective: Objective,
-    direction: Shaped[Tensor, " params"],
+    direction: Shaped[Tensor, ...],
     *,
     theta: Shaped[Tensor, " params"] | None = None,
     span: Sequence[float | int],
@@ -43,7 +43,7 @@ def line_facts(
 
 def plane_facts(
     objective: Objective,
-    directions: Shaped[Tensor, "2 params"],
+    directions: Shaped[Tensor, ...],
     *,
     theta: Shaped[Tensor, " params"] | None = None,
     span: Sequence[Sequence[float | int]],

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 def line_values(
     objective: Objective,
-    direction: Shaped[Tensor, " params"],
+    direction: Shaped[Tensor, ...],
     *,
     theta: Shaped[Tensor, " params"] | None = None,
     alphas: Sequence[float] | Float[np.ndarray, " alpha"],
@@ -46,7 +46,7 @@ def line_values(
 
 def plane_rows(
     objective: Objective,
-    directions: Shaped[Tensor, "2 params"],
+    directions: Shaped[Tensor, ...],
     *,
     theta: Shaped[Tensor, " params"] | None = None,
     alphas: Sequence[float] | Float[np.ndarray, " alpha"],

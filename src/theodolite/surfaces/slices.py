@@ -21,7 +21,7 @@ METHODS = ("dense",)
 
 def line(
     objective: Objective,
-    direction: Shaped[Tensor, " params"],
+    direction: Shaped[Tensor, ...],
     *,
     theta: Shaped[Tensor, " params"] | None = None,
     span: Sequence[float | int] = (-1, 1),
@@ -105,7 +105,7 @@ def line(
 
 def plane(
     objective: Objective,
-    directions: Shaped[Tensor, "2 params"],
+    directions: Shaped[Tensor, ...],
     *,
     theta: Shaped[Tensor, " params"] | None = None,
     span: Sequence[Sequence[float | int]] = ((-1, 1), (-1, 1)),

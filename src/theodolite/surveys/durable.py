@@ -100,6 +100,14 @@ def sweep(folder: Path) -> int:
     return len(left)
 
 
+def check_writable(folder: Path) -> None:
+    """As `ensure_writable`, of the nearest folder above that exists, and leaving no trace."""
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    ensure_writable(nearest)
+
+
 def ensure_writable(folder: Path) -> None:
     """Create `folder` and prove it can be written, before anything is computed."""
     probe = folder / f".probe.{uuid.uuid4().hex}"

@@ -49,8 +49,11 @@ def read_group(store: Store, name: str) -> xr.Dataset:
 
 
 def tree_of(store: Store, provenance: str = "{}") -> xr.DataTree:
-    """Everything in a store that has numbers, with the headline computed from it."""
-    root = {str(k): v for k, v in store.root.attrs.items()}
+    """Everything in a store that has numbers, with the headline computed from it.
+
+    Reasons of failed units are JSON text in ``attrs["failures"]``, by group and unit.
+    """
+    root: dict[str, Any] = {str(k): v for k, v in store.root.attrs.items()}
     if int(root.get("schema", SCHEMA)) > SCHEMA:
         raise StorageError(
             f"{store.where()} has schema {root['schema']}; this version reads up to {SCHEMA}.",
@@ -63,6 +66,9 @@ def tree_of(store: Store, provenance: str = "{}") -> xr.DataTree:
     tree = xr.DataTree(children={k: xr.DataTree(d) for k, d in found.items() if d.data_vars})
     created = json.loads(provenance).get("created", "")
     tree.attrs = {**root, "created": created, "provenance": provenance}
+    lost = {k: json.loads(d.attrs["failures"]) for k, d in found.items() if "failures" in d.attrs}
+    if lost:
+        tree.attrs["failures"] = json.dumps(lost)
     tree.attrs["headline"] = json.dumps(headline(tree))
     return tree
 

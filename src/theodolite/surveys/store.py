@@ -125,7 +125,7 @@ def fill_value(dtype: np.dtype[Any]) -> Any:
 
 def writing(node: zarr.Group, name: str) -> zarr.Array[Any]:
     """An array opened so that a chunk of nothing but its fill value is written like any other."""
-    array = node[name]
+    array: Any = node[name]
     return zarr.Array(
         zarr.AsyncArray(
             metadata=array.metadata,

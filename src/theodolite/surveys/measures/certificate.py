@@ -6,25 +6,23 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from theodolite.certificates import certify
 from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.settings import GRADIENT
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
 
-GRADIENTS = 30
-"""About so many gradients, in double precision where the model allows."""
+PASSES, EXAMPLES, DOUBLE = 150, 32, 2.0
+"""About so many forward passes over so many examples, in double precision at this factor."""
 
 
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
     """One group of one unit."""
-    cost = GRADIENT * GRADIENTS
+    cost = DOUBLE * PASSES * min(1.0, EXAMPLES / target.objective.examples)
     return (Group("certificate", "certificate", partial(opening, seed), passes=cost, vectors=12),)
 
 
 def opening(seed: int, target: Target) -> Unit:
     """Nothing to prepare."""
-    from theodolite.certificates import certify
-
     return lambda _: certify(target.objective, seed=seed)
 
 

@@ -7,9 +7,6 @@ from typing import Any
 
 from theodolite.errors import InvalidArgument
 
-GRADIENT = 3.0
-"""A gradient costs about as much as so many forward passes."""
-
 PRODUCT = 6.0
 """A Hessian-vector product costs about as much as so many forward passes."""
 

@@ -45,7 +45,8 @@ def background(target: Target) -> tuple[Group, ...]:
 
 def history(target: Target) -> Callable[[int], xr.Dataset]:
     """The training's history, copied as it is."""
-    return lambda _: target.training
+    kept = xr.Dataset() if target.training is None else target.training
+    return lambda _: kept
 
 
 def ratio(target: Target) -> float:

@@ -54,6 +54,15 @@ const onFrame = (draw) => {
   };
 };
 
+// Calls act once the calls have paused: for what is too slow to follow a moving pointer.
+const afterPause = (act, milliseconds) => {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, milliseconds);
+  };
+};
+
 // Calls draw when the element first comes near the screen, and again when its width changes.
 function whenSeen(node, draw) {
   let width = 0, seen = false;

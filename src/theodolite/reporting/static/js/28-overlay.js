@@ -4,18 +4,18 @@ function mapErrors(frame, plane, variable) {
   const errors = plane.fields[`${variable}_error`];
   if (!errors) return group;
   const field = plane.fields[variable], rows = plane.beta.length;
-  const stride = (n) => Math.max(1, Math.ceil(n / 15));
+  const stride = (n) => Math.max(1, Math.ceil(n / 17));
   const places = [];
   const si = stride(plane.alpha.length), sj = stride(rows);
-  for (let i = Math.floor(si / 2); i < plane.alpha.length; i += si) {
-    for (let j = Math.floor(sj / 2); j < rows; j += sj) {
+  for (let i = Math.ceil(si / 2); i + 1 < plane.alpha.length; i += si) {
+    for (let j = Math.ceil(sj / 2); j + 1 < rows; j += sj) {
       const k = i * rows + j;
       const share = plane.status[k] === 1 ? errors[k] / Math.abs(field[k]) : NaN;
       if (Number.isFinite(share)) places.push([i, j, share]);
     }
   }
   const largest = Math.max(...places.map((p) => p[2]), 1e-12);
-  const room = Math.min((frame.inner / plane.alpha.length) * si, (frame.tall / rows) * sj) / 2.2;
+  const room = Math.min((frame.inner / plane.alpha.length) * si, (frame.tall / rows) * sj) / 3.4;
   for (const [i, j, share] of places) {
     group.append(svg("circle", { class: "error-dot", r: Math.max(room * Math.sqrt(share / largest), 0.8).toFixed(2),
       cx: frame.x.place(plane.alpha[i]).toFixed(1), cy: frame.y.place(plane.beta[j]).toFixed(1) }));

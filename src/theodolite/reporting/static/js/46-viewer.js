@@ -32,7 +32,7 @@ function whenNear(node, act) {
     if (!entries.some((e) => e.isIntersecting)) return;
     watcher.disconnect();
     (window.requestIdleCallback ?? setTimeout)(act);
-  }, { rootMargin: "300px" }).observe(node);
+  }, { rootMargin: "1200px" }).observe(node);
 }
 
 function failViewer(viewer, cause) {
@@ -78,7 +78,7 @@ function bindViewer(viewer) {
   });
   const whole = onFrame(() => redrawViewer(viewer));
   listen([...FIELD_KEYS, "theme"], whole);
-  listen(CURSOR_KEYS, onFrame(() => movePin(viewer)));
+  listen(CURSOR_KEYS, afterPause(() => movePin(viewer), 90));
 }
 
 function redrawViewer(viewer) {

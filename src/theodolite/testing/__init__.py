@@ -1,0 +1,1 @@
+"""Public helpers for tests: small objectives, oracles with chosen answers, conformance checks."""
