@@ -111,8 +111,9 @@ def test_the_colors_of_the_map_are_the_scale_s(
     seen = page.evaluate(
         """(nodes) => { const c = document.querySelector('.map[data-model="1"] canvas');
           const pen = c.getContext('2d');
-          return nodes.map(([i, j]) => [...pen.getImageData(
-            Math.round(i / 50 * (c.width - 1)), Math.round((1 - j / 50) * (c.height - 1)), 1, 1).data]);
+          const at = (part, pixels) => Math.round(part * (pixels - 1));
+          return nodes.map(([i, j]) =>
+            [...pen.getImageData(at(i / 50, c.width), at(1 - j / 50, c.height), 1, 1).data]);
         }""",
         nodes,
     )
@@ -136,7 +137,8 @@ def test_cuts_run_through_the_cursor(
     page.wait_for_timeout(100)
     ticks, path = page.evaluate(
         """(figure) => { const f = document.querySelector(figure);
-          return [[...f.querySelectorAll('text[text-anchor=end]')].map((t) => [t.textContent, Number(t.getAttribute('y'))]),
+          return [[...f.querySelectorAll('text[text-anchor=end]')].map(
+                    (t) => [t.textContent, Number(t.getAttribute('y'))]),
                   f.querySelectorAll('.curve')[0].getAttribute('d')]; }""",
         figure,
     )

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-VISIBLE = "(e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility === 'visible'"
-
 
 def test_without_scripts_every_picture_is_there(visit: Callable, folder: Path) -> None:
     # Kills: content that only a script puts on the page.
@@ -70,8 +68,10 @@ def test_every_control_and_view_has_a_name(visit: Callable, folder: Path) -> Non
     # Kills: a slider, button or view that a screen reader calls "slider", "button", "group".
     page = visit(folder / "two.html").page
     nameless = page.evaluate(
-        """() => [...document.querySelectorAll('button, input, a, [role=application], [role=region], figure')]
-          .filter((e) => !(e.getAttribute('aria-label') || e.labels?.[0]?.textContent.trim() || e.textContent.trim()))
+        """() => [...document.querySelectorAll(
+            'button, input, a, [role=application], [role=region], figure')]
+          .filter((e) => !(e.getAttribute('aria-label')
+            || e.labels?.[0]?.textContent.trim() || e.textContent.trim()))
           .map((e) => e.outerHTML.slice(0, 120))"""
     )
     assert nameless == []

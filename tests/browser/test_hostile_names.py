@@ -1,4 +1,4 @@
-"""Names from outside stay text wherever they appear. Oracle: a counter that any execution raises."""
+"""Names from outside stay text everywhere. Oracle: a counter that any execution raises."""
 
 from __future__ import annotations
 

@@ -60,8 +60,9 @@ def test_the_policy_stops_scripts_that_are_not_the_page_s(visit: Callable, folde
     page = visit(folder / "one.html", before="window.ran = []").page
     page.evaluate(
         """() => {
-          for (const [k, src] of Object.entries({inline: null, data: 'data:text/javascript,ran.push(1)',
-              blob: URL.createObjectURL(new Blob(['ran.push(2)'], {type: 'text/javascript'}))})) {
+          const blob = new Blob(['ran.push(2)'], {type: 'text/javascript'});
+          const sources = [null, 'data:text/javascript,ran.push(1)', URL.createObjectURL(blob)];
+          for (const src of sources) {
             const s = document.createElement('script');
             if (src) s.src = src; else s.textContent = 'ran.push(0)';
             document.head.append(s);

@@ -97,7 +97,7 @@ def test_residuals_of_a_quadratic_are_rounding() -> None:
     objective = Objective(model, nn.MSELoss(), (x, x[:, :1] + 2))
     direction = torch.tensor([0.3, -1.0, 0.5, 0.7], dtype=torch.float64)
     epsilon = np.array([0.1, 1.0])
-    found = claim._residual(objective, direction, epsilon)
+    found = claim._residuals(objective, direction[None], epsilon)[:, 0]
     assert np.abs(found[1]).max() < 1e-13
     design = torch.cat([x, torch.ones(20, 1, dtype=torch.float64)], 1)
     curvature = float(2 * (design @ direction).square().mean())

@@ -119,6 +119,7 @@ def _checks(sample: Sample, engine: str) -> dict[str, Callable[[], Check]]:
     v = sample.random("vector")
     hu, hv = (sample.product(operator, w) for w in (sample.u, v))
     found = second_order.comparison(sample, engine, v, hv)
+    kinked = found.outcome == "non-smooth"
     own_theta = sample.theta.to(sample.native.start.dtype)
     multiply = hessian(sample.native, own_theta, engine=engine, verify=False).matvec
     return {
@@ -127,9 +128,9 @@ def _checks(sample: Sample, engine: str) -> dict[str, Callable[[], Check]]:
         "zero gradients": lambda: first_order.stillness(sample, found.silent),
         "product": lambda: second_order.product(found),
         "symmetry": lambda: second_order.symmetry(sample, hu, v, hv, engine),
-        "Taylor remainder": lambda: second_order.taylor(sample, hu),
-        "trace": lambda: second_order.subspace(sample, operator),
-        "residual": lambda: second_order.residual(sample, operator, engine),
+        "Taylor remainder": lambda: second_order.taylor(sample, hu, kinked=kinked),
+        "trace": lambda: second_order.subspace(sample, operator, kinked=kinked),
+        "residual": lambda: second_order.residual(sample, operator, kinked=kinked),
         "own precision": lambda: second_order.precision(sample, multiply, v, hv),
         "state": lambda: first_order.restored(sample, lambda: _public_calls(sample, engine)),
     }

@@ -42,7 +42,7 @@ class Verification:
     - "coarse": the gradient goes in stairs, which follow the product;
     - "unclear": they confirm each other nowhere.
 
-    ``names`` are the tensors it is about, ``gap`` the largest relative difference left beyond
+    ``names`` are the tensors it is about (of all that are ``off``), ``gap`` the largest relative difference left beyond
     rounding, ``step`` where it was reached. ``silent`` tensors have zero gradients and products,
     and are sorted into ``unused``, ``constant`` and ``detached`` (see `stillness.Still`).
     ``false_gradient`` is how far, relative to it, the gradient is from the derivative of the loss;
@@ -54,6 +54,7 @@ class Verification:
     gap: float
     step: float
     precision: str
+    off: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
@@ -87,7 +88,7 @@ def judged(probe: Probe, theta: Tensor, product: Tensor, *, seed: int) -> Verifi
     near = nearby(theta, seed)
     there = compared(probe, near, probe.product(near))
     if there.outcome == "agrees":
-        return replace(here, outcome="non-smooth")
+        return replace(here, outcome="non-smooth", names=here.off)
     if there.outcome == "missing":
         coarse = _coarse(probe, theta, product)
         return replace(there, outcome="coarse") if coarse else there
@@ -118,7 +119,7 @@ def compared(probe: Probe, theta: Tensor, product: Tensor) -> Verification:
     sizes = torch.stack([_norms(probe, v) for v in (product, slope, *estimates.values())]).sum(0)
     silent = tuple(n for n, size in zip(names, sizes.tolist(), strict=True) if size == 0)
     off = tuple(n for n, gap in zip(names, best.tolist(), strict=True) if gap > probe.tolerance)
-    made = Verification("agrees", (), float(best.max()), where, probe.precision, silent)
+    made = Verification("agrees", (), float(best.max()), where, probe.precision, off, silent)
     if not off:
         return made
     settled = _settled(probe, estimates, noise)

@@ -66,9 +66,9 @@ def _verified(
     require_finite(f"{kind.label} product", product, problem.space)
     found = judged(probe, theta, product, seed=seed)
     still = unmoved(problem, theta, problem.data.kept[0], found.silent)
-    false = (
-        gradient_gap(problem, nearby(theta, seed), probe, seed) if found.outcome == "missing" else 0.0
-    )
+    false = 0.0
+    if found.outcome == "missing":
+        false = gradient_gap(problem, nearby(theta, seed), probe, seed)
     return replace(
         found,
         unused=still.unused,

@@ -61,8 +61,7 @@ def measure(settings: Settings, seed: int) -> xr.Dataset:
         )
         objective = cross_entropy(network, data)
         directions = random_directions(objective, count=settings.directions, seed=seed)
-        found = [_residual(objective, direction, epsilon) for direction in directions]
-        residuals.append(np.stack(found, axis=1))
+        residuals.append(_residuals(objective, directions, epsilon))
         losses.append(float(objective.value()))
     dims = ("activation", "order", "direction", "epsilon", "side")
     words = {"long_name": "loss minus its expansion to the given order"}
@@ -79,16 +78,18 @@ def measure(settings: Settings, seed: int) -> xr.Dataset:
     )
 
 
-def _residual(objective: Objective, direction: Tensor, epsilon: np.ndarray) -> np.ndarray:
-    """Loss minus expansion along one direction, shape ``(order, epsilon, side)``."""
-    slope = float(objective.gradient() @ direction)
-    curvature = float(direction @ hessian(objective).matvec(direction))
-    found = np.empty((2, len(epsilon), 2))
-    for i, distance in enumerate(epsilon):
-        loss = line(objective, direction, span=(-distance, distance), steps=3).loss.values
-        step = np.array([-distance, distance])
-        first = loss[[0, 2]] - loss[1] - step * slope
-        found[:, i] = first, first - 0.5 * step**2 * curvature
+def _residuals(objective: Objective, directions: Tensor, epsilon: np.ndarray) -> np.ndarray:
+    """Loss minus expansion, shape ``(order, direction, epsilon, side)``."""
+    gradient, operator = objective.gradient(), hessian(objective)
+    found = np.empty((2, len(directions), len(epsilon), 2))
+    for d, direction in enumerate(directions):
+        slope = float(gradient @ direction)
+        curvature = float(direction @ operator.matvec(direction))
+        for i, distance in enumerate(epsilon):
+            loss = line(objective, direction, span=(-distance, distance), steps=3).loss.values
+            step = np.array([-distance, distance])
+            first = loss[[0, 2]] - loss[1] - step * slope
+            found[:, d, i] = first, first - 0.5 * step**2 * curvature
     return found
 
 

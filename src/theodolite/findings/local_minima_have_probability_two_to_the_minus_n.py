@@ -154,7 +154,7 @@ def _faster(measured: xr.Dataset, ensemble: str) -> Verdict:
 def scaled(estimate: Estimate, factor: float) -> Estimate:
     """`estimate` in other units.
 
-    >>> scaled(Estimate(0.25, 0.2, 0.3, 0.95, 10, ""), 4).value
+    >>> scaled(Estimate(0.25, 0.2, 0.3, 0.95, 10, ""), 4.0).value
     1.0
     """
     value, low, high = (v * factor for v in (estimate.value, estimate.low, estimate.high))

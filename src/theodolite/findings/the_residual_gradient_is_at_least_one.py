@@ -124,8 +124,8 @@ def _near_one(measured: xr.Dataset, norm: float) -> Verdict:
     bound = (1 - norm) ** DEPTH, (1 + norm) ** DEPTH
     outcome = at_most(factor, maximum=NEAR)
     said = (
-        f"Over {DEPTH} blocks with dF/dx of norm {norm:g}, singular values lie between {low:.4g} and "
-        f"{high:.4g}: within a factor {factor.value:.4g} [{factor.low:.4g}, {factor.high:.4g}] of "
+        f"Over {DEPTH} blocks with dF/dx of norm {norm:g}, singular values lie between "
+        f"{low:.4g} and {high:.4g}: within a factor {factor.value:.4g} [{factor.low:.4g}, {factor.high:.4g}] of "
         "1 on average."
     )
     if low < bound[0] - ROUNDING or high > bound[1] + ROUNDING:
@@ -187,8 +187,8 @@ FINDING = Finding(
     ),
     corrected=(
         "The singular values of the product of (I + dF/dx) over a chain of blocks stay near 1 if "
-        "every dF/dx has a norm much smaller than 1: between (1 - e)^L and (1 + e)^L for L blocks of "
-        f"norm e. Judged for L = {DEPTH}, e = {SMALL:g}: within a factor {NEAR} of 1 at "
+        "every dF/dx has a norm much smaller than 1: between (1 - e)^L and (1 + e)^L for L blocks "
+        f"of norm e. Judged for L = {DEPTH}, e = {SMALL:g}: within a factor {NEAR} of 1 at "
         f"{LEVEL:.0%}. Its negative control is e = {LARGE:g}."
     ),
     limits=(

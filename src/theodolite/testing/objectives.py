@@ -7,6 +7,7 @@ is wrong on all but the first split.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -188,7 +189,10 @@ def _through(function: Callable[[Tensor], Tensor]) -> Callable[[], Objective]:
 
 
 def _reentrant(hidden: Tensor) -> Tensor:
-    made: Tensor = checkpoint(torch.tanh, hidden, use_reentrant=True)
+    with warnings.catch_warnings():
+        # without a gradient, in a plain evaluation, torch warns that there will be none
+        warnings.filterwarnings("ignore", "None of the inputs have requires_grad", UserWarning)
+        made: Tensor = checkpoint(torch.tanh, hidden, use_reentrant=True)
     return made
 
 
