@@ -32,7 +32,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@bash scripts/chromium.sh
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider -q
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -p no:cacheprovider -q
 
 check: lint imports types test
 

@@ -144,15 +144,18 @@ def main() -> None:
     settings = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        f"dense plane {settings.side} x {settings.side}, batches of up to {BATCH} images, one thread, torch {torch.__version__}, median of {settings.repeats} "
-        f"[quartiles]; target {TARGET}"
+        f"dense plane {settings.side} x {settings.side}, batches of up to {BATCH} images, one "
+        f"thread, torch {torch.__version__}, median of {settings.repeats} [quartiles]; "
+        f"target {TARGET} x floor"
     )
     for made in cases(settings.examples):
         ours, theirs, bare = ratios(made, side=settings.side, repeats=settings.repeats)
         low, middle, high = np.quantile(ours, [0.25, 0.5, 0.75])
         print(
-            f"{made.name:38s} {made.objective.examples:5d} images   floor {bare:7.1f} ms a point   plane {middle:5.3f} "
-            f"[{low:.3f}, {high:.3f}] x floor   loader loop {statistics.median(theirs):6.2f} x floor"
+            f"{made.name:38s} {made.objective.examples:5d} images, floor {bare:6.1f} ms a point: "
+            f"plane {middle:5.3f} [{low:.3f}, {high:.3f}], "
+            f"loader loop {statistics.median(theirs):5.2f}",
+            flush=True,
         )
 
 

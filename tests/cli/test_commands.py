@@ -186,8 +186,9 @@ def test_one_family_takes_its_own_options(call):
 
 
 def test_compare_and_its_threshold(call, quick):
-    call("line", "mine.py", "-o", "runs/a")
-    call("line", "mine.py", "-a", "width=3", "-o", "runs/b")
+    short = ("line", "mine.py", "--lines", "1", "--x=-0.1:0.1:3")
+    call(*short, "-o", "runs/a")
+    call(*short, "-a", "width=3", "-o", "runs/b")
     rows = json.loads(call("compare", "runs/a", "runs/b", "--json").out)["numbers"]
     loss = next(r for r in rows if r["name"] == "loss")
     change = loss["second"]["value"] - loss["first"]["value"]

@@ -53,6 +53,7 @@ def test_two_networks_one_page_and_nothing_twice(call):
         assert tree.attrs["model"] == demonstration.KINDS[kind]
         assert set(tree.children) >= {"start", "training", "plane_0", "line_1", "trace"}
         assert tree.sizes == {} or tree.attrs["examples"] == 10
+    assert said.err.count("\nChecks   ") == 2
     params = {tree.attrs["params"] for tree in trees.values()}
     assert len(params) == 1
     assert trees["skip"]["start"]["loss"].values[0] != trees["plain"]["start"]["loss"].values[0]

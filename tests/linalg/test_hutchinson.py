@@ -13,7 +13,7 @@ from theodolite.errors import InvalidArgument
 from theodolite.linalg.hutchinson import PILOT, TraceEstimate, trace_estimate
 from theodolite.testing import oracles
 
-SPECTRUM = torch.linspace(0.2, 2, 30, dtype=torch.float64)
+SPECTRUM = torch.linspace(1, 10, 30, dtype=torch.float64)
 OPERATOR = oracles.operator_with_eigenvalues(SPECTRUM, seed=4)
 TRACE = float(SPECTRUM.sum())
 

@@ -44,18 +44,18 @@ def test_copies_at_both_ends_and_of_both_signs() -> None:
 def test_a_copy_next_to_the_bulk_is_found_although_the_other_end_is_clear() -> None:
     # Kills: a search content with the easier of two ends, or with the easiest of the values.
     low = torch.linspace(-0.9, 0.1, 297, dtype=torch.float64)
-    ends = torch.cat([torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64), low])
+    ends = torch.cat([torch.tensor([1.0, -0.95, -0.95], dtype=torch.float64), low])
     near = with_bulk(5.0, 1.4, 1.4, 1.2)
     for seed in range(3):
         pairs = ritz_pairs(diagonal(ends), count=3, which="magnitude", seed=seed)
-        assert pairs.values.round(decimals=5).tolist() == [1.0, -1.0, -1.0]
+        assert pairs.values.round(decimals=5).tolist() == [1.0, -0.95, -0.95]
         pairs = ritz_pairs(diagonal(near), count=3, seed=seed)
         assert pairs.values.round(decimals=5).tolist() == [5.0, 1.4, 1.4]
 
 
 def test_three_close_values_do_not_pass_for_one() -> None:
-    # Kills: a search orthogonal to the pending row, in which the others hide. Before they are
-    # told apart their mean looks like an eigenvalue with a residual below the tolerance.
+    # Kills: a search orthogonal to all rows known, in which the others hide. Before they are told
+    # apart their mean looks like an eigenvalue, its residual below the tolerance.
     values = with_bulk(2.0, 1.999, 1.998)
     for seed in range(4):
         found = float(ritz_pairs(diagonal(values), count=1, seed=seed).values)
@@ -109,8 +109,8 @@ def missed(seeds: range, miss_probability: float) -> int:
 def test_close_pairs_and_copies_are_not_missed() -> None:
     # Kills: no search, a search given up early. Negative control: without the search one in
     # eight has a wrong value.
-    assert missed(range(50), 1e-3) == 0
-    assert missed(range(50), 1.0) >= 3
+    assert missed(range(40), 1e-3) == 0
+    assert missed(range(40), 1.0) >= 3
 
 
 def test_the_bound_says_when_nothing_could_be_concluded() -> None:

@@ -31,7 +31,8 @@ def test_hessian_of_every_case(name):
 @pytest.mark.filterwarnings("ignore:the Gauss-Newton product is zero")
 def test_ggn_of_every_case(name):
     # kills: the loss's curvature without its weights; J of another output; the transposed order
-    assert close(td.ggn(CASES[name].objective()).dense(), dense_ggn(CASES[name]))
+    operator = td.ggn(CASES[name].objective(), verify=False)
+    assert close(operator.dense(), dense_ggn(CASES[name]))
 
 
 def _design(*, bias: bool = False) -> Tensor:

@@ -52,6 +52,7 @@ def test_probes_stay_with_their_spectrum_and_keep_their_weight() -> None:
     spacing = float(np.diff(first["eigenvalue"])[0])
     np.testing.assert_allclose(first["density"].sum("eigenvalue") * spacing, 1.0, rtol=1e-6)
     np.testing.assert_allclose(second["density"].sum("eigenvalue") * spacing, 1.0, rtol=1e-6)
+    assert float(second["density"].idxmax("eigenvalue")[0]) == pytest.approx(3.0, abs=spacing)
 
 
 def test_probes_that_were_not_computed_are_left_out() -> None:

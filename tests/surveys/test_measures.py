@@ -15,10 +15,11 @@ import torch
 import xarray as xr
 
 import theodolite as td
-from theodolite.errors import InvalidArgument
+from theodolite.errors import InvalidArgument, TheodoliteWarning
 from theodolite.seeds import child_seed
 from theodolite.surveys import load_run
 from theodolite.surveys.measures import MEASURES
+from theodolite.surveys.measures.hessians import VARYING
 from theodolite.surveys.target import adjusted
 
 SMALL = {
@@ -214,3 +215,36 @@ def test_progress_is_units_done_and_in_all(target):
     assert seen[0] == (0, 7)
     assert seen[-1] == (7, 7)
     assert [d for d, _ in seen] == sorted(d for d, _ in seen)
+
+
+def test_no_clock_decides_how_products_are_made(target, monkeypatch):
+    # kills: hessian(engine="auto"), whose engine and last digits depend on the moment
+    def clock(*args: object) -> str:
+        raise AssertionError("the clock was asked")
+
+    monkeypatch.setattr("theodolite.operators.preparation.fastest", clock)
+    monkeypatch.setattr("theodolite.operators.products.together", clock)
+    tree = td.survey(target, measures=CURVATURE, settings=SMALL)
+    for name in CURVATURE:
+        attrs = tree[name].attrs
+        assert attrs["engine"] == "kept"
+        assert not (set(VARYING) - {"products"}) & set(attrs)
+
+
+def test_a_missing_second_derivative_is_replaced_with_a_warning():
+    # kills: a survey whose curvature fails where differences of gradients would do
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.Hardsigmoid(), torch.nn.Linear(4, 1)
+    )
+    x, y = torch.randn(16, 3), torch.randn(16, 1)
+    objective = td.Objective(model, torch.nn.MSELoss(), (x, y))
+    with pytest.warns(TheodoliteWarning, match="differences of gradients"):
+        tree = td.survey(objective, measures=["eigenvalues"])
+    attrs = tree["eigenvalues"].attrs
+    assert attrs["engine"] == "differences"
+    assert "hardsigmoid" in attrs["switched_because"]
+    with pytest.warns(TheodoliteWarning):
+        exact = td.eigenpairs(td.hessian(objective), count=2, which="both", tolerance=1e-2)
+    ends = tree["eigenvalues"]["eigenvalue"].values
+    np.testing.assert_allclose(ends, exact["eigenvalue"].values, rtol=1e-2)

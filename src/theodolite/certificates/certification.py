@@ -16,6 +16,7 @@ from theodolite import results
 from theodolite.certificates import first_order, second_order
 from theodolite.certificates.check import Check
 from theodolite.certificates.sample import Sample, engine_of, sampled
+from theodolite.certificates.state import caller_state
 from theodolite.engines.snapshot import preserved
 from theodolite.errors import TheodoliteError
 from theodolite.objective import Objective
@@ -98,19 +99,22 @@ def certify(
 
 
 def _examined(objective: Objective, point: Tensor, seed: int) -> tuple[list[Check], dict[str, Any]]:
+    before = caller_state(objective.model, point, objective.start)
     try:
         sample = sampled(objective, point, seed)
         engine = engine_of(sample)
         to_make = _checks(sample, engine)
     except TheodoliteError as error:
         return [_impossible("loss has derivatives", error)], {"engine": "none"}
+    made = [_tried(name, check) for name, check in to_make.items()]
+    after = caller_state(objective.model, point, objective.start)
     facts = {
         "engine": engine,
         "precision": str(sample.theta.dtype).removeprefix("torch."),
         "examples_checked": sample.native.examples,
         "rounding": sample.rounding,
     }
-    return [_tried(name, check) for name, check in to_make.items()], facts
+    return [*made, first_order.restored(before, after)], facts
 
 
 def _checks(sample: Sample, engine: str) -> dict[str, Callable[[], Check]]:
@@ -121,7 +125,7 @@ def _checks(sample: Sample, engine: str) -> dict[str, Callable[[], Check]]:
     found = second_order.comparison(sample, engine, v, hv)
     kinked = found.outcome == "non-smooth"
     own_theta = sample.theta.to(sample.native.start.dtype)
-    multiply = hessian(sample.native, own_theta, engine=engine, verify=False).matvec
+    own = hessian(sample.native, own_theta, engine=engine, verify=False)
     return {
         "two passes": lambda: first_order.determinism(sample),
         "gradient": lambda: first_order.gradient(sample, hu),
@@ -131,17 +135,8 @@ def _checks(sample: Sample, engine: str) -> dict[str, Callable[[], Check]]:
         "Taylor remainder": lambda: second_order.taylor(sample, hu, kinked=kinked),
         "trace": lambda: second_order.subspace(sample, operator, kinked=kinked),
         "residual": lambda: second_order.residual(sample, operator, kinked=kinked),
-        "own precision": lambda: second_order.precision(sample, multiply, v, hv),
-        "state": lambda: first_order.restored(sample, lambda: _public_calls(sample, engine)),
+        "own precision": lambda: second_order.precision(sample, own.matvec, v, hv),
     }
-
-
-def _public_calls(sample: Sample, engine: str) -> None:
-    """What a user calls, with nothing around it that would put the state back."""
-    small, theta = sample.native, sample.theta.to(sample.native.start.dtype)
-    small.value(theta)
-    small.gradient(theta)
-    hessian(small, theta, engine=engine, verify=False).matvec(torch.ones_like(theta))
 
 
 def _tried(name: str, check: Callable[[], Check]) -> Check:

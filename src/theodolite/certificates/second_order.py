@@ -97,17 +97,20 @@ def product(found: Verification) -> Check:
 def taylor(sample: Sample, hu: Tensor, *, kinked: bool) -> Check:
     """How the remainder of the quadratic model falls: the deficit of its slope from 3."""
     slope, bend = float(sample.gradient @ sample.u), float(sample.u @ hu)
-    points = []
+    points, eps = [], torch.finfo(sample.theta.dtype).eps
     for h in TAYLOR_STEPS:
-        model = sample.loss + h * slope + h**2 / 2 * bend
-        rest = abs(sample.value(sample.theta + h * sample.u) - model)
-        if math.isfinite(rest) and rest > 100 * sample.rounding:
+        terms = (sample.loss, h * slope, h**2 / 2 * bend)
+        rest = abs(sample.value(sample.theta + h * sample.u) - sum(terms))
+        # outputs are rounded relative to their size, which counts times the slope at theta + h u
+        rounding = max(sample.rounding, eps * h * max(abs(slope), abs(bend)))
+        if math.isfinite(rest) and rest > 100 * rounding:
             points.append((math.log2(h), math.log2(rest)))
-    last = points[-4:]  # the smallest steps above rounding, where the order shows
+    last = points[-6:]  # the smallest steps above rounding, where the order shows
     if len(last) < 3:
         deficit, seen = 0.0, "no remainder beyond rounding"
-    else:
-        fitted = _slope(last)
+    else:  # two terms of the remainder may cancel at one step: the best of a few windows
+        windows = [last[k : k + 4] for k in range(max(1, len(last) - 3))]
+        fitted = max(_slope(w) for w in windows)
         deficit, seen = max(0.0, 3 - fitted), f"slope {fitted:.2f}"
     return Check(
         "Taylor remainder falls with slope 3",

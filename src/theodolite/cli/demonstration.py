@@ -25,19 +25,19 @@ TITLE = "Residual networks with and without skip connections"
 class Settings:
     """Everything that decides what the demonstration does and how long it takes."""
 
-    depth: int = 20
+    depth: int = 44
     width: int = 8
     stem_stride: int = 2
-    epochs: int = 12
+    epochs: int = 8
     learning_rate: float = 0.1
     weight_decay: float = 5e-4
-    batch_size: int = 128
+    batch_size: int = 64
     train_examples: int | None = None
     limit: int = 400
     preset: str = "quick"
     survey: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {
-            "planes": {"count": 1, "steps": [21, 21]},
+            "planes": {"count": 1, "steps": [25, 25]},
             "lines": {"count": 4, "steps": 21},
             "spectrum": {"steps": 30, "probes": 2},
             "trace": {"max_products": 32},

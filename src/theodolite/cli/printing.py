@@ -101,13 +101,14 @@ def plan_json(lines: Sequence[Outline], per_pass: float, path: Path) -> dict[str
 
 
 def headline_lines(tree: xr.DataTree) -> str:
-    """The five most telling headline numbers with their errors."""
+    """The certificate's verdict and the five most telling numbers with their errors."""
     from theodolite.reporting.numbers import Number, text
 
     found = {row["name"]: row for row in json.loads(tree.attrs["headline"])}
     chosen = [found[name] for name in FIVE if name in found][:5]
     width = max((len(row["label"]) for row in chosen), default=0)
-    lines = []
+    checks = checks_line(tree)
+    lines = [checks] if checks else []
     for row in chosen:
         value = math.nan if row["value"] is None else row["value"]
         number = Number(value, row["error"], row["exact"], row["unit"])
@@ -124,13 +125,15 @@ def failure_lines(tree: xr.DataTree) -> str:
     )
 
 
-def checks_line(certificate: xr.Dataset) -> str:
-    """The certificate in one line, as ``determinism ✓  symmetry ✓ 2e-7``."""
-    names = certificate["check"].values.tolist()
-    marks = ["✓" if p else "✗" for p in certificate["passed"].values.tolist()]
-    verdict = certificate.attrs.get("verdict", "")
-    shown = "  ".join(f"{n} {m}" for n, m in zip(names, marks, strict=True))
-    return f"Checks   {verdict}: {shown}"
+def checks_line(tree: xr.DataTree) -> str:
+    """The certificate in one line, with the checks that did not hold; empty without one."""
+    if "certificate" not in tree.children:
+        return ""
+    certificate = tree["certificate"].to_dataset()
+    held = certificate["passed"].values.astype(bool)
+    lost = certificate["check"].values[~held].tolist()
+    verdict = f"{certificate.attrs['verdict']}, {held.sum()} of {held.size} checks held"
+    return f"Checks   {verdict}" + "".join(f"\n         ✗ {name}" for name in lost)
 
 
 def write_reports(tree: xr.DataTree, folder: Path) -> Path:

@@ -46,8 +46,9 @@ def eigenpairs(
     vectors
         Keep the eigenvectors, ``count * size`` numbers.
     start
-        Rows of shape ``(k, size)`` to begin with: the vectors at the last checkpoint make the
-        next measurement cost about `k` products.
+        Rows of shape ``(k, size)`` to begin with: the vectors at the last checkpoint,
+        while little has changed, make the next measurement cost `k` products and the search
+        for others, 5 to 10.
     max_products
         By default ``500 + 50 * count``.
     progress

@@ -41,7 +41,7 @@ _FLAGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
         lambda v: torch.use_deterministic_algorithms(v[0], warn_only=v[1]),
     ),
     (
-        lambda: torch.utils.deterministic.fill_uninitialized_memory,
+        lambda: getattr(torch.utils.deterministic, "fill_uninitialized_memory"),  # noqa: B009
         lambda v: setattr(torch.utils.deterministic, "fill_uninitialized_memory", v),
     ),
     (

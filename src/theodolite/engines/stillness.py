@@ -12,7 +12,7 @@ from torch import Tensor
 from theodolite import seeds
 from theodolite.engines.problem import Problem
 
-SMALL, LARGE = 1e-5, (0.1, 1.0)
+SMALL, LARGE = 1e-5, (0.1, 1.0, -1.0, 4.0)
 """Moves tried, relative to the root mean square of a tensor (or absolute, where that is zero)."""
 
 SINGLY = 64

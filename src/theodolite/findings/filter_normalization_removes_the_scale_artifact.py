@@ -171,8 +171,9 @@ FINDING = Finding(
         "ReLU perceptrons trained on the digits, in float64. Layer 1 (weights and biases) is "
         "multiplied by c and layer 2 (weights) divided by c, which leaves the function as it is. "
         "Slices of the training loss from -1 to 1 along the same random draw, normalized by "
-        "filter or, as control, as one vector; the largest change of a slice over its peak. The "
-        "largest Hessian eigenvalue of each network is reported."
+        "filter or, as control, as one vector; the largest change of a slice over its peak, at "
+        f"least one rounding ({SMALLEST:.1e}). The largest Hessian eigenvalue of each network is "
+        "reported."
     ),
     threshold=(
         f"Reproduced if the {LEVEL:.0%} interval of the change (t-interval of its logarithm over "

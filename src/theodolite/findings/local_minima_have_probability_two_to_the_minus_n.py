@@ -127,9 +127,10 @@ def _halving(measured: xr.Dataset, ensemble: str) -> Verdict:
     deviation = (ratio.value - 1) / np.sqrt((2.0**shown - 1) / ratio.count)
     said = (
         f"For {ensemble}, the probability of a minimum at n = {shown} is {ratio.value:.4g} times "
-        f"2^-n [{ratio.low:.4g}, {ratio.high:.4g}], {deviation:+.1f} standard deviations from it; "
-        f"at n = {SIZES[-1]}, {ratios[SIZES[-1]].value:.3g} times."
+        f"2^-n [{ratio.low:.4g}, {ratio.high:.4g}], {deviation:+.1f} standard deviations from it."
     )
+    if shown != SIZES[-1]:
+        said += f" At n = {SIZES[-1]}, it is {ratios[SIZES[-1]].value:.3g} times 2^-n."
     return concluded(
         all_of(*outcomes.values()), ratio, seeds=measured.sizes["seed"], explanation=said
     )
@@ -201,8 +202,8 @@ FINDING = Finding(
         "negative, the probability of a local minimum is 2^-n."
     ),
     reference=(
-        "A common argument for why high-dimensional critical points are saddles. Against it: Dean, "
-        "Majumdar (2006), for the Gaussian orthogonal ensemble"
+        'The article "Optimization Landscape of Neural Networks: Why Deep Learning Works". '
+        "Against it: Dean, Majumdar (2006), for the Gaussian orthogonal ensemble"
     ),
     protocol=(
         "Symmetric Gaussian matrices (GOE: each eigenvalue is as likely positive as negative), "
@@ -233,8 +234,9 @@ FINDING = Finding(
     ),
     limits=(
         "Trained networks are neither ensemble: their Hessian is close to a positive semi-definite "
-        "Gauss-Newton matrix, most eigenvalues are near zero, and few of the others are negative. "
-        "Neither 2^-n nor the GOE's probability says how often training meets a minimum."
+        "Gauss-Newton matrix, with many eigenvalues near zero and few of the others negative (the "
+        "shares are reported). Neither 2^-n nor the GOE's probability says how often training "
+        "meets a minimum."
     ),
     effect="probability over 2^-n, at the first n that fails or else the farthest from 1",
     corrected_effect="how much farther log P falls from n = 4 to 5 than from 2 to 3",

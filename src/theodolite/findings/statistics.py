@@ -88,7 +88,7 @@ def paired_interval(
             fix="compare differences (ratio=False).",
             code="E-F12",
         )
-    return exponential(replace(mean_interval(np.log(a / b), level=level), method="paired log t"))
+    return exponential(replace(mean_interval(np.log(a / b), level=level), method="paired t"))
 
 
 def exponential(estimate: Estimate) -> Estimate:
@@ -98,7 +98,8 @@ def exponential(estimate: Estimate) -> Estimate:
     1.0
     """
     low, value, high = (float(np.exp(v)) for v in (estimate.low, estimate.value, estimate.high))
-    return replace(estimate, value=value, low=low, high=high)
+    method = f"{estimate.method}, of the logarithm"
+    return replace(estimate, value=value, low=low, high=high, method=method)
 
 
 def bootstrap_interval(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -125,8 +125,8 @@ def _near_one(measured: xr.Dataset, norm: float) -> Verdict:
     outcome = at_most(factor, maximum=NEAR)
     said = (
         f"Over {DEPTH} blocks with dF/dx of norm {norm:g}, singular values lie between "
-        f"{low:.4g} and {high:.4g}: within a factor {factor.value:.4g} [{factor.low:.4g}, {factor.high:.4g}] of "
-        "1 on average."
+        f"{low:.4g} and {high:.4g}: within a factor {factor.value:.4g} of 1 on average "
+        f"[{factor.low:.4g}, {factor.high:.4g}]."
     )
     if low < bound[0] - ROUNDING or high > bound[1] + ROUNDING:
         outcome = NOT_REPRODUCED
@@ -155,7 +155,7 @@ def _mean(samples: xr.DataArray) -> Estimate:
     """The geometric mean of gains, or the plain one where a gain is zero."""
     if float(samples.min()) <= 0:
         return mean_interval(samples.values)
-    return replace(exponential(mean_interval(np.log(samples.values))), method="log t")
+    return exponential(mean_interval(np.log(samples.values)))
 
 
 FINDING = Finding(
@@ -165,7 +165,8 @@ FINDING = Finding(
         "in magnitude."
     ),
     reference=(
-        "A common reading of dy/dx = I + dF/dx; counterexamples by arithmetic: F = -x/2, F = -x"
+        'The article "Optimization Landscape of Neural Networks: Why Deep Learning Works". '
+        "Against it, by arithmetic: F = -x/2 and F = -x"
     ),
     protocol=(
         "The Jacobian of x + F(x) by automatic differentiation, in float64; its smallest singular "
@@ -175,10 +176,10 @@ FINDING = Finding(
         "digits, at one of its test images."
     ),
     threshold=(
-        "Reproduced if no random F in so many that the exact binomial interval of the share of "
-        f"blocks with smallest gain at least 1 (less {ROUNDING:g} for rounding) begins above "
-        f"{SURE}. Not reproduced as soon as that interval ends below 1, which one counterexample "
-        "does. Otherwise inconclusive."
+        "The share of random F with which the smallest gain is at least 1 (less "
+        f"{ROUNDING:g} for rounding), with its exact binomial interval. Reproduced if every one is "
+        f"such, of so many that the interval begins above {SURE}. Not reproduced if the interval "
+        "ends below 1, for which one counterexample is enough. Otherwise inconclusive."
     ),
     negative_control="F = -x, whose gradient is zero, judged by the same rule: it must fail.",
     positive_control=(

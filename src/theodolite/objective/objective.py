@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Float, Shaped
@@ -179,10 +179,7 @@ class Objective:
         return torch.tensor(self.sample(theta).loss(), dtype=torch.float64)
 
     def losses(self, theta: Shaped[Tensor, " params"] | None = None) -> Float[Tensor, " example"]:
-        """The losses of the examples at `theta`, shape ``(example,)``, float64; 1 F.
-
-        For an objective made by `from_batch_loss` from a mean, one value for each batch.
-        """
+        """The losses of the examples (of the batches, where a model gives only means); 1 F."""
         return self.sample(theta).losses
 
     def metrics(self, theta: Shaped[Tensor, " params"] | None = None) -> dict[str, float]:
@@ -230,10 +227,7 @@ class Objective:
         return torch.autograd.grad(share, leaf, materialize_grads=True)[0]
 
     def term(self, theta: Tensor, batch: Batch) -> Tensor:
-        """The share of one batch in the loss, differentiable; the shares add up to `value`.
-
-        For engines of derivatives: call inside `guarded`.
-        """
+        """The share of one batch in the loss, differentiable; inside `guarded`. They add up."""
         return self.forward.run(theta, lambda: self.share(batch))
 
     def share(self, batch: Batch) -> Tensor:
@@ -280,8 +274,7 @@ class Objective:
 
     def converted(self, dtype: torch.dtype) -> Objective:
         """The same objective in another precision, for checks; data in memory are converted."""
-        made: Objective = making.converted(self, dtype)
-        return made
+        return cast("Objective", making.converted(self, dtype))
 
     def facts(self) -> dict[str, Any]:
         """What every result computed from this objective records."""

@@ -50,7 +50,6 @@ def _lit(height: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     light = LightSource(azdeg=315, altdeg=50)
     shade = light.hillshade(filled / span * max(height.shape) * 0.45)
     color[..., :3] *= (0.62 + 0.38 * shade)[..., None]
-    color[~np.isfinite(height), 3] = 0.0
     return np.asarray(np.clip(color, 0, 1))
 
 

@@ -45,7 +45,8 @@ def line(
     span, steps
         First and last alpha, and how many evenly spaced ones, both ends included.
     test
-        A second objective of the same model, measured at the same points.
+        A second objective of the same model, measured at the same points under its own settings
+        (with ``batch_norm="recompute"``, statistics are those of its own data).
     normalize, seed, line
         How the direction was made and its number, recorded in the result; nothing is inferred.
     progress
@@ -132,7 +133,8 @@ def plane(
     method
         ``"dense"``: every point of the grid is measured.
     test
-        A second objective of the same model, measured at the same points.
+        A second objective of the same model, measured at the same points under its own settings
+        (with ``batch_norm="recompute"``, statistics are those of its own data).
     normalize, seed, plane
         How the directions were made and the plane's number, recorded in the result; nothing is
         inferred.

@@ -91,9 +91,11 @@ def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     if not done.sizes["probe"]:
         return None
     mass = negative_mass(done.assign_attrs(quantity="spectral_density"))
+    low, high = 100 * float(mass["low"]), 100 * float(mass["high"])
     explain = (
         f"The share of directions with negative curvature (below -{mass.attrs['threshold']:g} of "
-        "the largest), averaged over random probes."
+        f"the largest), averaged over random probes; the quadrature bounds it between {low:.1f} "
+        f"and {high:.1f} %."
     )
     value, error = 100 * float(mass["negative_mass"]), 100 * float(mass["standard_error"])
     return number("negative_weight", "Spectrum below zero", value, error, "%", explain)

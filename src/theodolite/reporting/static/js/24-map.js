@@ -119,9 +119,9 @@ function mapAxes(frame, plane) {
   }
   const [nameX, nameY] = plane.labels;
   group.append(
-    svg("text", { class: "axis-name", x: (box.left + box.right) / 2, y: box.bottom + 38, "text-anchor": "middle" }, nameX),
+    svg("text", { class: "axis-name", x: (box.left + box.right) / 2, y: box.bottom + 38, "text-anchor": "middle" }, fittingName(nameX, frame.width - 24)),
     svg("text", { class: "axis-name", "text-anchor": "middle",
-      transform: `translate(12 ${(box.top + box.bottom) / 2}) rotate(-90)` }, nameY));
+      transform: `translate(12 ${(box.top + box.bottom) / 2}) rotate(-90)` }, fittingName(nameY, frame.tall)));
   return group;
 }
 

@@ -43,17 +43,33 @@ function chartAxes(frame, spec) {
     group.append(svg("line", { class: "grid", x1: box.left, x2: box.right, y1: at, y2: at }),
       svg("text", { x: box.left - 8, y: at, dy: "0.35em", "text-anchor": "end" }, plain(t)));
   }
-  for (const t of spec.x.ticks ?? x.ticks(frame.width < 420 ? 4 : 7)) {
+  for (const t of roomyTicks(spec.x.ticks ?? x.ticks(frame.width < 420 ? 4 : 7), x)) {
     const at = x.place(t);
     group.append(svg("line", { class: "tick", x1: at, x2: at, y1: box.bottom, y2: box.bottom + 5 }),
       svg("text", { x: at, y: box.bottom + 19, "text-anchor": "middle" }, plain(t)));
   }
   if (spec.zero) group.append(svg("line", { class: "zero", x1: x.place(0), x2: x.place(0), y1: box.top, y2: box.bottom }));
   group.append(
-    svg("text", { class: "axis-name", x: (box.left + box.right) / 2, y: box.bottom + 38, "text-anchor": "middle" }, spec.x.label),
+    svg("text", { class: "axis-name", x: (box.left + box.right) / 2, y: box.bottom + 38, "text-anchor": "middle" }, fittingName(spec.x.label, frame.width - 24)),
     svg("text", { class: "axis-name", "text-anchor": "middle",
       transform: `translate(13 ${(box.top + box.bottom) / 2}) rotate(-90)` }, spec.y.label));
   return group;
+}
+
+// An axis name without its first words where they do not fit.
+function fittingName(name, width) {
+  return 7.4 * name.length > width ? name.replace(/^distance along (the )?/, "") : name;
+}
+
+// The ticks whose labels do not touch; zero first, then the largest.
+function roomyTicks(ticks, scale) {
+  const kept = [];
+  const half = (t) => 3.8 * plain(t).length + 4;
+  const order = [...ticks].sort((a, b) => (a === 0 ? -1 : b === 0 ? 1 : Math.abs(b) - Math.abs(a)));
+  for (const t of order) {
+    if (kept.every((k) => Math.abs(scale.place(k) - scale.place(t)) > half(k) + half(t))) kept.push(t);
+  }
+  return kept;
 }
 
 // On a log axis what lies below it is drawn at its lower end.
