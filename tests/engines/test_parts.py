@@ -115,11 +115,13 @@ class Mixed(nn.Module):
         super().__init__()
         self.used = nn.Parameter(torch.tensor([0.3]))
         self.unused = nn.Parameter(torch.tensor([0.4]))
-        self.rounded = nn.Parameter(torch.tensor([0.2]))
+        self.rounded = nn.Parameter(torch.linspace(0.11, 0.9, 7))
         self.cut = nn.Parameter(torch.tensor([0.6]))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.used + torch.round(self.rounded * 7) + self.cut.detach() + 0 * self.cut
+        return (
+            x * self.used + torch.round(self.rounded * 7).sum() + self.cut.detach() + 0 * self.cut
+        )
 
 
 def test_parameters_without_a_gradient_are_sorted_by_what_they_do():

@@ -43,8 +43,9 @@ class Verification:
     - "unclear": they confirm each other nowhere.
 
     ``names`` are the tensors it is about (of all that are ``off``), ``gap`` the largest relative
-    difference left beyond rounding, ``step`` where it was reached. ``silent`` tensors have zero gradients and products,
-    and are sorted into ``unused``, ``constant`` and ``detached`` (see `stillness.Still`).
+    difference left beyond rounding, ``step`` where it was reached. ``silent`` tensors have zero
+    gradients and products, and are sorted into ``unused``, ``constant`` and ``detached`` (see
+    `stillness.Still`).
     ``false_gradient`` is how far, relative to it, the gradient is from the derivative of the loss;
     looked at only where something is missing.
     """

@@ -52,9 +52,9 @@ def _compared(
     measure: Callable[[Contents], Number | None],
 ) -> Ranked | None:
     numbers = [measure(c) for c in surveys]
-    known = [n for n in numbers if n is not None]
+    known = [n for n in numbers if n is not None and (n.exact or n.error is not None)]
     if len(known) < len(surveys):
-        return None
+        return None  # nothing is compared without an error bar on every side
     return _sentence(opening, name, [c.label for c in surveys], known)
 
 
@@ -139,7 +139,7 @@ def _rise(surveys: Sequence[Contents]) -> Ranked | None:
         return None
     rises = [q.rise(c, max(known)) for c in surveys]
     found = [r for r in rises if r is not None]
-    if len(found) < len(surveys):
+    if len(found) < len(surveys) or any(r.number.error is None for r in found):
         return None
     counts = sorted({r.directions for r in found})
     over = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

@@ -34,6 +34,8 @@ def uncertified(contents: Contents, name: str = "This survey") -> Sentence | Non
     if verdict == "certified":
         return None
     reason = str(contents.certificate.attrs.get("reason", "")) or "no reason was recorded"
+    if verdict == "non-smooth":
+        return (f"{name} stands where the loss is not smooth: {reason}. Curvature is one-sided.",)
     return (f"{name} is not certified ({verdict}): {reason}. Its curvature may be wrong.",)
 
 
