@@ -21,6 +21,7 @@ with warnings.catch_warnings():
     import curvlinops
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch's own
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

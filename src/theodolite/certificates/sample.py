@@ -21,8 +21,15 @@ from theodolite.operators import hessian
 EXAMPLES = (24, 8)
 """Examples of the first and the second batch: unequal, so that wrong weights show."""
 
-SPREAD = torch.arange(-3, 4, dtype=torch.float64) * 1e-7
-"""Relative steps at which nothing but rounding bends the loss."""
+SPREAD, POINTS = 1e-7, (-3, -2, -1, 0, 1, 2, 3)
+"""Relative steps at which nothing but rounding bends the loss beyond a parabola."""
+
+PARABOLAS = (
+    (1, 1, 1, 1, 1, 1, 1),
+    POINTS,
+    (5, 0, -3, -4, -3, 0, 5),
+)
+"""Orthogonal polynomials of degrees 0 to 2 on those points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,11 +169,9 @@ def _direction(objective: Objective, theta: Tensor, seed: int) -> Tensor:
 
 def _rounding(sample: Sample) -> float:
     """How far the loss, at steps too small for any curvature to show, strays from a parabola."""
-    values = torch.tensor(
-        [sample.value(sample.theta + float(s) * sample.u) for s in SPREAD], dtype=torch.float64
-    )
-    x = SPREAD / SPREAD.abs().max()
-    basis = torch.stack([torch.ones_like(x), x, x**2], dim=1)
-    fit = basis @ torch.linalg.lstsq(basis, values[:, None]).solution
+    values = [sample.value(sample.theta + k * SPREAD * sample.u) - sample.loss for k in POINTS]
+    for shape in PARABOLAS:  # written out: a least-squares solver may round anew at each call
+        size = sum(p * v for p, v in zip(shape, values, strict=True)) / sum(p * p for p in shape)
+        values = [v - size * p for p, v in zip(shape, values, strict=True)]
     floor = float(torch.finfo(torch.float64).eps) * abs(sample.loss)
-    return max(float((values - fit[:, 0]).abs().max()), floor)
+    return max(max(map(abs, values)), floor)

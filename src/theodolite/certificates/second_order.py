@@ -123,9 +123,7 @@ def taylor(sample: Sample, hu: Tensor, *, kinked: bool) -> Check:
 
 def subspace(sample: Sample, operator: Operator, *, kinked: bool) -> Check:
     """The trace over a random subspace against second differences of the loss."""
-    count = min(SUBSPACE, len(sample.theta))
-    columns = torch.stack([sample.random(f"column {k}") for k in range(count)], 1)
-    basis = torch.linalg.qr(columns).Q.T * reach(sample.theta)
+    basis = _orthogonal(sample)
     products = [sample.product(operator, v) for v in basis]
     forms = [float(v @ hv) for v, hv in zip(basis, products, strict=True)]
     size = sum(map(abs, forms))
@@ -147,6 +145,17 @@ def subspace(sample: Sample, operator: Operator, *, kinked: bool) -> Check:
         f"curvature by products and by second differences of the loss differ by {figure:.1e}",
         kinks=fails and (kinked or all(right(sample, v, hv) for v, hv in pairs)),
     )
+
+
+def _orthogonal(sample: Sample) -> list[Tensor]:
+    """A few random orthogonal directions of the size of theta."""
+    basis: list[Tensor] = []
+    for k in range(min(SUBSPACE, len(sample.theta))):
+        v = sample.random(f"column {k}")
+        for w in basis:
+            v = v - (w @ v) / (w @ w) * w
+        basis.append(v * (reach(sample.theta) / torch.linalg.norm(v)))
+    return basis
 
 
 def residual(sample: Sample, operator: Operator, *, kinked: bool) -> Check:

@@ -42,16 +42,19 @@ class Pass:
 
 
 def _mean(values: Tensor, weights: Tensor) -> float:
-    used = weights != 0  # an example that does not count cannot poison the mean
-    return float((weights[used] @ values[used]) / weights.sum())
+    return float((weights * _counted(values, weights)).sum() / weights.sum())
 
 
 def _error(values: Tensor, weights: Tensor) -> float:
     """Standard error of a weighted mean (the ratio estimator's, linearized)."""
-    used = weights != 0
-    values, weights = values[used], weights[used]
-    count = len(values)
+    count = int(torch.count_nonzero(weights))
     if count < 2:
         return math.nan
-    gaps = weights * (values - (weights @ values) / weights.sum())
-    return float(torch.sqrt(count / (count - 1) * (gaps**2).sum()) / weights.sum())
+    values, total = _counted(values, weights), weights.sum()
+    gaps = weights * (values - (weights * values).sum() / total)
+    return float(torch.sqrt(count / (count - 1) * gaps.square().sum()) / total)
+
+
+def _counted(values: Tensor, weights: Tensor) -> Tensor:
+    """The values, zero where the weight is zero: what does not count cannot poison a mean."""
+    return torch.where(weights == 0, 0.0, values)

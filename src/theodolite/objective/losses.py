@@ -216,8 +216,9 @@ def _element_rule(single: nn.Module, *, by_example: bool) -> Rule:
 
 def _by_example(sums: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted mean and total weight of each example's elements; ``sums`` are weight times loss."""
-    total = weights.reshape(len(weights), -1).sum(1)
-    value = sums.reshape(len(sums), -1).sum(1)
+    single = sums.dim() == 1
+    total = weights if single else weights.reshape(len(weights), -1).sum(1)
+    value = sums if single else sums.reshape(len(sums), -1).sum(1)
     return value / torch.where(total == 0, torch.ones_like(total), total), total
 
 

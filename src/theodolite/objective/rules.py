@@ -54,7 +54,10 @@ class ModelLoss:
 
     def run(self, model: nn.Module, batch: Batch) -> Any:
         """The model's output, half-precision tensors widened to float32."""
-        return pytree.tree_map(_widened, batch.call(model))
+        outputs = batch.call(model)
+        if isinstance(outputs, Tensor):
+            return _widened(outputs)
+        return pytree.tree_map(_widened, outputs)
 
     def losses(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Losses and weights by example."""
@@ -163,6 +166,8 @@ def right_answers(outputs: Any, targets: Any, ignore: int | None) -> tuple[Tenso
         return None
     counted = torch.ones_like(targets, dtype=torch.bool) if ignore is None else targets != ignore
     right = (scores.argmax(1) == targets) & counted
+    if targets.dim() == 1:
+        return right.double(), counted.double()
     count = counted.reshape(len(targets), -1).sum(1).double()
     return right.reshape(len(targets), -1).sum(1) / count.clamp(min=1), count
 

@@ -35,7 +35,10 @@ def uncertified(contents: Contents, name: str = "This survey") -> Sentence | Non
         return None
     reason = str(contents.certificate.attrs.get("reason", "")) or "no reason was recorded"
     if verdict == "non-smooth":
-        return (f"{name} stands where the loss is not smooth: {reason}. Curvature is one-sided.",)
+        return (
+            f"{name} stands where the loss is not smooth: {reason}. "
+            "Its curvature is that of one smooth piece.",
+        )
     return (f"{name} is not certified ({verdict}): {reason}. Its curvature may be wrong.",)
 
 
