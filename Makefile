@@ -7,7 +7,7 @@ BIN     := .venv/bin
 STAMP   := .venv/.ok
 
 # Numerical kernels on one thread: tests run beside each other, and numbers repeat.
-export OMP_NUM_THREADS ?= 1
+test bench findings gallery docs: export OMP_NUM_THREADS ?= 1
 
 .PHONY: help setup demo test check lint types imports bench findings gallery docs errors clean
 

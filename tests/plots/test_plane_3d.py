@@ -39,6 +39,13 @@ def test_heights_are_clipped_and_the_label_says_so(ax3d: Axes3D) -> None:
     assert "clipped at 1.2" in ax3d.get_zlabel()
 
 
+def test_the_vertical_axis_names_the_quantity(ax3d: Axes3D) -> None:
+    # Kills: the name of the last direction in its place.
+    plots.plot_plane_3d(plane(slope(4, 5)), ax3d)
+    assert ax3d.get_zlabel() == "loss"
+    assert "direction 2" in ax3d.get_ylabel()
+
+
 def test_points_without_a_value_are_holes(ax3d: Axes3D) -> None:
     # Kills: a diverged cell painted as a value.
     status = np.ones((5, 5), np.uint8)

@@ -16,7 +16,7 @@ import xarray as xr
 
 import theodolite as td
 from theodolite.errors import InvalidArgument, TheodoliteWarning
-from theodolite.seeds import child_seed
+from theodolite.seeds import child_seed, torch_generator
 from theodolite.surveys import load_run
 from theodolite.surveys.measures import MEASURES
 from theodolite.surveys.measures.hessians import VARYING
@@ -184,6 +184,38 @@ def test_a_limit_is_one_fixed_sample_without_replacement(target):
     assert sorted(set(where)) == where
     assert where != [0, 1, 2, 3, 4]
     assert adjusted(target, limit=100).objective is target.objective
+
+
+def test_a_sample_fills_batches_of_the_size_of_the_largest():
+    # kills: one small batch for each of the data's, examples in another order, batches of other
+    # shapes put together, batches of a loss over the whole batch put together
+    torch.manual_seed(3)
+    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool1d(3), torch.nn.Flatten())
+    model.append(torch.nn.Linear(3, 2))
+    data = [(torch.randn(4, 1, w), torch.randn(4, 2)) for w in (5, 5, 5, 5, 5, 7, 7)]
+    whole = td.Objective(model, torch.nn.MSELoss(reduction="none"), data)
+    small = adjusted(td.Target(whole), limit=14).objective
+    shapes = [tuple(b.raw[0].shape[1:]) for b in small.data]
+    assert shapes == sorted(shapes)
+    assert set(shapes) == {(1, 5), (1, 7)}
+    assert max(b.examples for b in small.data) == 4
+    assert small.data.batches < 7
+    losses = whole.losses().tolist()
+    where = [losses.index(loss) for loss in small.losses().tolist()]
+    assert len(set(where)) == 14
+    assert where == sorted(where)
+
+    def mean(model, batch):
+        return torch.nn.functional.mse_loss(model(batch[0]), batch[1])
+
+    own = adjusted(td.Target(td.Objective.from_batch_loss(model, mean, data)), limit=14).objective
+    assert own.data.batches == sum(k > 0 for k in _left(28, 14, 4))
+
+
+def _left(examples: int, limit: int, size: int) -> list[int]:
+    """How many examples of each batch are in the sample."""
+    order = torch.randperm(examples, generator=torch_generator(0, "limit", examples))
+    return torch.bincount(order[:limit] // size, minlength=examples // size).tolist()
 
 
 def test_a_checkpoint_moves_the_start_and_the_statistics(tmp_path):

@@ -28,7 +28,7 @@ SECOND_STEPS = (1e-4, 1e-3, 1e-5, 1e-2)
 TAYLOR_STEPS = tuple(0.1 * 2.0**-k for k in range(11))
 """Steps of second differences of the loss and of its remainder, relative to theta."""
 
-RESIDUAL_STEPS, RIGHT_STEPS = (1e-6, 1e-7, 1e-4), (1e-6, 1e-7, 1e-8)
+RESIDUAL_STEPS, RIGHT_STEPS = (1e-6, 1e-7, 1e-8, 1e-9, 1e-4), (1e-6, 1e-7, 1e-8, 1e-9)
 """The same for differences of gradients."""
 
 SUBSPACE, LANCZOS = 2, 4

@@ -33,7 +33,7 @@ class Settings:
     weight_decay: float = 5e-4
     batch_size: int = 64
     train_examples: int | None = None
-    limit: int = 400
+    limit: int = 256
     preset: str = "quick"
     survey: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {

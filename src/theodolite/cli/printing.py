@@ -112,7 +112,8 @@ def headline_lines(tree: xr.DataTree) -> str:
     for row in chosen:
         value = math.nan if row["value"] is None else row["value"]
         number = Number(value, row["error"], row["exact"], row["unit"])
-        lines.append(f"{row['label']:{width}}  {text(number)}")
+        note = f"  ({row['note']})" if row.get("note") else ""
+        lines.append(f"{row['label']:{width}}  {text(number)}{note}")
     return "\n".join(lines)
 
 

@@ -23,7 +23,7 @@ MARGIN = 1.2
 WORTHWHILE = 0.02
 """Seconds a product on one batch must take before another engine is worth measuring."""
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds of products a batch before tracing, which takes seconds a batch, is worth trying."""
 
 

@@ -49,7 +49,7 @@ def _lit(height: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     span = max(limits[1] - limits[0], 1e-12)
     light = LightSource(azdeg=315, altdeg=50)
     shade = light.hillshade(filled / span * max(height.shape) * 0.45)
-    color[..., :3] *= (0.62 + 0.38 * shade)[..., None]
+    color[..., :3] *= (0.7 + 0.3 * shade)[..., None]
     return np.asarray(np.clip(color, 0, 1))
 
 
@@ -68,8 +68,8 @@ def _frame(
         axis.set_tick_params(labelsize=8, labelcolor=palette.MUTED, color=palette.RULE, pad=0)
         axis.label.set_color(palette.INK)
         axis.label.set_fontsize(9)
-    for axis, name, number in ((ax.xaxis, "alpha", 1), (ax.yaxis, "beta", 2)):
-        low, high = float(plane[name].min()), float(plane[name].max())
+    for axis, along, number in ((ax.xaxis, "alpha", 1), (ax.yaxis, "beta", 2)):
+        low, high = float(plane[along].min()), float(plane[along].max())
         axis.set_ticks(sorted({low, 0.0, high} if low < 0 < high else {low, high}))
         label = distance_label(plane, number).replace("distance along ", "").replace(" (", "\n(")
         axis.set_label_text(label)

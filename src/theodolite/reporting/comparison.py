@@ -10,14 +10,14 @@ from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number
 from theodolite.reporting.sentences import Cited, Named, Sentence, percent_of, unit_of
-from theodolite.reporting.words import MOST, left_out, uncertified
+from theodolite.reporting.words import fitted, kinked, left_out, uncertified
 
 SEPARATE = 2.0
 """Differences below this many combined standard errors are called undecided."""
 
 
 def words_between(surveys: Sequence[Contents]) -> tuple[Sentence, ...]:
-    """At most six comparing sentences, the largest separated ratio first."""
+    """At most six comparing sentences, the largest separated ratio first; kinks are told last."""
     warnings = [uncertified(c, c.label) for c in surveys]
     found = [
         _rise(surveys),
@@ -39,7 +39,7 @@ def words_between(surveys: Sequence[Contents]) -> tuple[Sentence, ...]:
     ]
     ranked = sorted((f for f in found if f is not None), key=lambda f: -f[0])
     sentences = [w for w in warnings if w is not None] + [s for _, s in ranked]
-    return tuple(sentences[:MOST])
+    return fitted(sentences, kinked(surveys))
 
 
 Ranked = tuple[float, Sentence]

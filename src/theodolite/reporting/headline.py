@@ -14,13 +14,17 @@ from theodolite.reporting.numbers import Number
 
 @dataclass(frozen=True)
 class Headline:
-    """One headline number; ``samples`` are the draws behind it where they were kept."""
+    """One headline number; ``samples`` are the draws behind it where they were kept.
+
+    ``note`` is said beside the number, of this survey alone.
+    """
 
     name: str
     label: str
     number: Number
     explain: str
     samples: tuple[float, ...] = ()
+    note: str = ""
 
 
 def written_headline(attrs: Mapping[str, Any]) -> tuple[Headline, ...]:
@@ -62,4 +66,5 @@ def _row(row: Any) -> Headline:
         bool(row.get("exact", False)),
         str(row.get("unit") or ""),
     )
-    return Headline(str(row["name"]), str(row["label"]), number, str(row.get("explain") or ""))
+    explain, note = (str(row.get(key) or "") for key in ("explain", "note"))
+    return Headline(str(row["name"]), str(row["label"]), number, explain, note=note)

@@ -67,6 +67,7 @@ def headline_json(headline: Headline) -> dict[str, Any]:
         "exact": number.exact,
         "unit": number.unit,
         "explain": headline.explain,
+        "note": headline.note,
         "text": text(number),
     }
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number
-from theodolite.reporting.sentences import Cited, Sentence, percent_of, unit_of
+from theodolite.reporting.sentences import Cited, Named, Sentence, percent_of, unit_of
 
 MOST = 6
 
 
 def words_about(contents: Contents) -> tuple[Sentence, ...]:
-    """At most six sentences; a survey that is not certified says so first."""
+    """At most six sentences: first that a survey is not certified, last that the loss has kinks."""
     found = [
         uncertified(contents),
         _rise(contents),
@@ -23,23 +23,47 @@ def words_about(contents: Contents) -> tuple[Sentence, ...]:
         _bends(contents),
         _diverged(contents),
     ]
-    return tuple(s for s in found if s is not None)[:MOST]
+    return fitted([s for s in found if s is not None], kinked([contents]))
+
+
+def fitted(sentences: Sequence[Sentence], last: Sentence | None) -> tuple[Sentence, ...]:
+    """As many sentences as there is room for; ``last`` is always among them."""
+    if last is None:
+        return tuple(sentences[:MOST])
+    return (*sentences[: MOST - 1], last)
 
 
 def uncertified(contents: Contents, name: str = "This survey") -> Sentence | None:
     """The warning that comes before everything else when derivatives were not certified."""
     if contents.certificate is None:
         return None
-    verdict = str(contents.certificate.attrs.get("verdict", ""))
-    if verdict == "certified":
+    verdict = _verdict(contents)
+    if verdict in ("certified", "non-smooth"):
         return None
     reason = str(contents.certificate.attrs.get("reason", "")) or "no reason was recorded"
-    if verdict == "non-smooth":
-        return (
-            f"{name} stands where the loss is not smooth: {reason}. "
-            "Its curvature is that of one smooth piece.",
-        )
     return (f"{name} is not certified ({verdict}): {reason}. Its curvature may be wrong.",)
+
+
+def kinked(surveys: Sequence[Contents]) -> Sentence | None:
+    """What curvature means where the loss has kinks, said once for every survey it is true of."""
+    where = [k for k, c in enumerate(surveys) if _verdict(c) == "non-smooth"]
+    if not where:
+        return None
+    names: list[str | Named] = []
+    for k in where:
+        names += [", " if k != where[-1] else " and "] if names else []
+        names.append(Named(surveys[k].label, k))
+    here: Sentence = (" here",) if len(surveys) == 1 else (" for ", *names)
+    return (
+        "The loss has kinks within a small step",
+        *here,
+        ": gradients and curvatures are right, and those of the smooth piece the weights lie on.",
+    )
+
+
+def _verdict(contents: Contents) -> str:
+    made = contents.certificate
+    return "" if made is None else str(made.attrs.get("verdict", ""))
 
 
 def directions(count: int) -> str:

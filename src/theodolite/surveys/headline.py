@@ -93,12 +93,15 @@ def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     mass = negative_mass(done.assign_attrs(quantity="spectral_density"))
     low, high = 100 * float(mass["low"]), 100 * float(mass["high"])
     explain = (
-        f"The share of directions with negative curvature (below -{mass.attrs['threshold']:g} of "
-        f"the largest), averaged over random probes; the quadrature bounds it between {low:.1f} "
-        f"and {high:.1f} %."
+        "The share of directions with negative curvature (more than "
+        f"{mass.attrs['threshold']:g} of the largest below zero), averaged over random probes; "
+        "in brackets the bounds that so few Lanczos steps allow."
     )
+    note = f"bounds {low:.0f} to {high:.0f} %"
     value, error = 100 * float(mass["negative_mass"]), 100 * float(mass["standard_error"])
-    return number("negative_weight", "Spectrum below zero", value, error, "%", explain)
+    return number("negative_weight", "Spectrum below zero", value, error, "%", explain) | {
+        "note": note
+    }
 
 
 def rise(position: np.ndarray, loss: np.ndarray) -> float | None:

@@ -7,14 +7,11 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 import xarray as xr
-from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from theodolite.errors import InvalidArgument, InvalidType, UnsupportedModel
+from theodolite.errors import InvalidArgument, InvalidType
 from theodolite.objective import Objective, making
-from theodolite.seeds import torch_generator
+from theodolite.surveys.sampling import sample
 from theodolite.training import Recipe, load_weights
 
 
@@ -142,34 +139,3 @@ def rebuilt(objective: Objective, limit: int | None, again: bool) -> Objective:
         objective.mode,
     )
     return made
-
-
-def sample(objective: Objective, limit: int) -> list[Any]:
-    """A fixed random sample of examples without replacement, in batches, in the data's order."""
-    order = torch.randperm(
-        objective.examples, generator=torch_generator(0, "limit", objective.examples)
-    )
-    wanted = order[:limit].sort().values
-    batches, at = [], 0
-    for batch in objective.data:
-        inside = wanted[(wanted >= at) & (wanted < at + batch.examples)] - at
-        at += batch.examples
-        if len(inside):
-            batches.append(chosen(batch.raw, inside, batch.examples))
-    return batches
-
-
-def chosen(raw: Any, rows: Tensor, examples: int) -> Any:
-    """Some examples of a batch; what does not go by example is kept."""
-
-    def pick(leaf: Any) -> Any:
-        by_example = isinstance(leaf, Tensor) and leaf.dim() > 0 and len(leaf) == examples
-        return leaf[rows.to(leaf.device)] if by_example else leaf
-
-    if not any(isinstance(t, Tensor) for t in pytree.tree_leaves(raw)):
-        raise UnsupportedModel(
-            "limit needs batches of tensors; these hold none.",
-            fix="pass limit=N to td.Objective instead.",
-            code="E-S13",
-        )
-    return pytree.tree_map(pick, raw)

@@ -10,7 +10,7 @@ const eyeOf = ({ turn, lift, far }) => {
 
 // The library's field of view is vertical: in a narrow frame the camera stands farther back.
 const camera = (frame) => ({
-  eye: eyeOf({ ...view, far: view.far * (frame.clientWidth < 420 ? 1.36 : 1.19) * ((1.25 * frame.clientHeight) / Math.max(frame.clientWidth, 1)) ** 0.4 }),
+  eye: eyeOf({ ...view, far: view.far * (frame.clientWidth < 420 ? 1.42 : 1.27) * ((1.25 * frame.clientHeight) / Math.max(frame.clientWidth, 1)) ** 0.4 }),
   up: { x: 0, y: 0, z: 1 }, center: { x: 0, y: 0, z: -0.14 }, projection: { type: "perspective" },
 });
 

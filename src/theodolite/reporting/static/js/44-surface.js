@@ -102,7 +102,7 @@ function surfaceLayout(plane, scale, top, frame) {
   return {
     autosize: true, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", showlegend: false, font,
     scene: {
-      domain: { x: [0.05, 1], y: [0, 1] }, bgcolor: "rgba(0,0,0,0)", dragmode: false, hovermode: "closest", camera: camera(frame),
+      domain: { x: [0, 1], y: [0, 1] }, bgcolor: "rgba(0,0,0,0)", dragmode: false, hovermode: "closest", camera: camera(frame),
       aspectmode: "manual",
       aspectratio: {
         x: Math.max((plane.alpha.at(-1) - plane.alpha[0]) / span, 0.2),
