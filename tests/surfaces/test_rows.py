@@ -164,11 +164,27 @@ def test_a_plane_says_what_it_is():
     assert all(names.values())
 
 
-def test_nothing_is_said_about_directions_that_nobody_told():
+def test_norms_are_recognized_where_nobody_told_them():
+    # kills: one direction of two recognized, norms taken at the start and not at theta, "model"
+    # tried before "filter", what the caller says overruled
     train, _ = pair()
-    surface = td.plane(train, td.random_directions(train), steps=(2, 2))
-    assert "normalize" not in surface.attrs
-    assert "seed" not in surface.attrs
+    theta = train.start + 0.3
+    for name in ("filter", "layer", "model", None):
+        drawn = td.random_directions(train, theta=theta, normalize=name)
+        there = td.plane(train, drawn, theta=theta, steps=(2, 2)).attrs
+        assert there.get("normalize") == name
+        assert "seed" not in there
+        assert td.line(train, drawn[1], theta=theta, steps=2).attrs.get("normalize") == name
+        assert "normalize" not in td.line(train, drawn[1], steps=2).attrs
+    mixed = td.random_directions(train, normalize="filter")
+    mixed[1] *= 2
+    assert "normalize" not in td.plane(train, mixed, steps=(2, 2)).attrs
+    told = td.line(train, td.random_directions(train)[0], steps=2, normalize="none")
+    assert told.attrs["normalize"] == "none"
+
+
+def test_a_line_says_what_it_is():
+    train, _ = pair()
     line = td.line(train, train.start, steps=2, normalize="none", line=3)
     assert (line.attrs["quantity"], line.attrs["normalize"], line.attrs["line"]) == (
         "line",

@@ -11,6 +11,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from theodolite import results
+from theodolite.directions.recognize import recognized
 from theodolite.objective import Objective
 from theodolite.surfaces import agreement
 
@@ -30,7 +31,7 @@ def line_facts(
     """What a line records besides its numbers; one pass unless `theta` is the start."""
     along = agreement.checked_direction(objective, direction)
     return {
-        **_origin(normalize, seed),
+        **_origin(objective, along.unsqueeze(0), theta, normalize, seed),
         "line": line,
         "direction_norm_alpha": agreement.length(along),
         "method": "dense",
@@ -56,7 +57,7 @@ def plane_facts(
     """What a plane records besides its numbers; one pass unless `theta` is the start."""
     axes = agreement.checked_directions(objective, directions)
     return {
-        **_origin(normalize, seed),
+        **_origin(objective, axes, theta, normalize, seed),
         "plane": plane,
         "axis_cosine": agreement.axis_cosine(axes),
         "direction_norm_alpha": agreement.length(axes[0]),
@@ -88,8 +89,17 @@ def plane_dataset(
     return _labeled("plane", values, {"alpha": alphas, "beta": betas}, facts)
 
 
-def _origin(normalize: str | None, seed: int | None) -> dict[str, Any]:
-    """How the directions were made, as far as the caller says; nothing is guessed."""
+def _origin(
+    objective: Objective,
+    directions: Tensor,
+    theta: Tensor | None,
+    normalize: str | None,
+    seed: int | None,
+) -> dict[str, Any]:
+    """How the directions were made: norms are recognized where the caller does not say."""
+    if normalize is None:
+        point = agreement.checked_theta(objective, theta)
+        normalize = recognized(directions, point, objective.space)
     told = {"normalize": normalize, "seed": seed}
     return {k: v for k, v in told.items() if v is not None}
 

@@ -48,7 +48,8 @@ def line(
         A second objective of the same model, measured at the same points under its own settings
         (with ``batch_norm="recompute"``, statistics are those of its own data).
     normalize, seed, line
-        How the direction was made and its number, recorded in the result; nothing is inferred.
+        How the direction was made and its number, recorded in the result. Norms that are those
+        of filters, layers or all of theta are recognized; pass "none" to leave that out.
     progress
         Called as ``progress(done, total)`` after every pass.
 
@@ -136,8 +137,8 @@ def plane(
         A second objective of the same model, measured at the same points under its own settings
         (with ``batch_norm="recompute"``, statistics are those of its own data).
     normalize, seed, plane
-        How the directions were made and the plane's number, recorded in the result; nothing is
-        inferred.
+        How the directions were made and the plane's number, recorded in the result. Norms that
+        are those of filters, layers or all of theta are recognized; pass "none" to leave that out.
     progress
         Called as ``progress(done, total)`` after every pass.
 
