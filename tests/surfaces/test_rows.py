@@ -179,6 +179,9 @@ def test_norms_are_recognized_where_nobody_told_them():
     mixed = td.random_directions(train, normalize="filter")
     mixed[1] *= 2
     assert "normalize" not in td.plane(train, mixed, steps=(2, 2)).attrs
+    bare = torch.nn.Linear(3, 2, bias=False)  # where filters have their norms, all of it has
+    alone = td.Objective(bare, torch.nn.MSELoss(), (torch.randn(4, 3), torch.randn(4, 2)))
+    assert td.line(alone, td.random_directions(alone)[0], steps=2).attrs["normalize"] == "filter"
     told = td.line(train, td.random_directions(train)[0], steps=2, normalize="none")
     assert told.attrs["normalize"] == "none"
 
