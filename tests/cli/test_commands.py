@@ -234,6 +234,15 @@ def test_doctor_certifies_a_target(call):
     assert "Verdict   certified" in call("doctor", "mine.py").out
 
 
+@pytest.mark.parametrize(("verdict", "code"), [("non-smooth", 0), ("uncertified", 1)])
+def test_doctor_fails_where_derivatives_are_not_right(call, monkeypatch, verdict, code):
+    # kills: kinks, where every derivative is right, taken for a failure; a failure that exits 0
+    from theodolite.cli import doctor
+
+    monkeypatch.setattr(doctor, "examined", lambda *_: {"verdict": verdict})
+    assert call("doctor", "mine.py", "--json").code == code
+
+
 def test_findings_print_the_verdicts(call):
     name = "the_residual_gradient_is_at_least_one"
     said = call("findings", name, "--json")

@@ -63,7 +63,7 @@ def test_a_file_is_called_with_its_arguments_and_leaves_the_path_alone(folder):
     assert target.title == "mine"
     assert sys.path == before
     assert load_target(f"{folder}/mine.py").objective.space.size == 8  # ``build`` is the default
-    assert load_target(f"{folder}/mine.py:bare").title == "mine"
+    assert load_target(f"{folder}/mine.py:bare").title == "mine:bare"
     assert load_target(f"{folder}/mine.py:named").title == "a name"
 
 

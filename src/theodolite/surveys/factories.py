@@ -123,9 +123,11 @@ def load_target(
 
 
 def default_title(name: str, target: Target) -> str:
-    """The file's name, or the model's class for a factory in a package."""
-    home, _ = parse_name(name)
-    return Path(home).stem if home.endswith(".py") else target.title
+    """The file's name and the function's, but ``build``; in a package the model's class."""
+    home, function = parse_name(name)
+    if not home.endswith(".py"):
+        return target.title
+    return Path(home).stem + ("" if function == "build" else f":{function}")
 
 
 def from_file(path: Path) -> ModuleType:
