@@ -135,3 +135,14 @@ def test_a_gradient_through_recomputed_statistics_is_refused():
 def test_unknown_settings_are_refused_by_name(settings):
     with pytest.raises(InvalidArgument, match=next(iter(settings)) + "|batch_norm"):
         Objective(_net(), nn.CrossEntropyLoss(), _data(), **settings)
+
+
+def test_a_model_without_running_statistics_has_no_policy():
+    # kills: a report that calls the normalization of a transformer frozen
+    made = Objective(
+        torch.nn.Linear(2, 1), torch.nn.MSELoss(), (torch.ones(2, 2), torch.ones(2, 1))
+    )
+    assert made.facts()["batch_norm"] == "none"
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1))
+    data = torch.randn(4, 2), torch.ones(4, 1)
+    assert Objective(model, torch.nn.MSELoss(), data).facts()["batch_norm"] == "frozen"

@@ -144,6 +144,16 @@ def test_the_verdict_leads_the_facts(verdict: str, sign: str) -> None:
     assert (first.text, first.sign) == (verdict, sign)
 
 
+@pytest.mark.parametrize(("policy", "said"), [("recompute", True), ("none", False)])
+def test_normalization_is_a_fact_of_models_that_have_it(policy: str, said: bool) -> None:
+    # Kills: "BatchNorm none" of a transformer.
+    tree = fixtures.survey("bowl", steps=(5, 5))
+    tree.attrs["batch_norm"] = policy
+    (found,) = read_trees(tree)
+    texts = [f.text for f in summarize((found,)).facts]
+    assert (f"BatchNorm {policy}" in texts) == said
+
+
 def test_number_text_and_json_agree(both: tuple[Contents, ...]) -> None:
     for model in summary_json(summarize(both))["models"]:
         for row in model["headline"]:

@@ -282,7 +282,7 @@ class Objective:
             "model": type(self.model).__name__,
             "params": self.space.size,
             "examples": self.examples,
-            "batch_norm": self.batch_norm,
+            "batch_norm": self.batch_norm if batch_norm_layers(self.model) else "none",
             "mode": self.mode,
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": str(self.device),

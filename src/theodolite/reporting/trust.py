@@ -71,7 +71,7 @@ def _mode(contents: Contents) -> Fact | None:
 
 def _batch_norm(contents: Contents) -> Fact | None:
     policy = contents.note("batch_norm")
-    if not policy:
+    if not policy or policy == "none":
         return None
     why = {
         "frozen": "normalization used the stored statistics at every point",
