@@ -66,6 +66,6 @@ errors: $(STAMP)
 	@$(BIN)/python scripts/list_error_codes.py
 
 clean:
-	rm -rf build dist docs/_build docs/gallery_out .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf build dist docs/_build docs/gallery_out docs/sg_execution_times.rst .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find src tests scripts docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
