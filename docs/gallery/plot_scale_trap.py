@@ -39,12 +39,13 @@ for name, objective in objectives.items():
 # Along a raw random direction the two look different; along a filter-normalized one they are the
 # same curve.
 
+styles = {"as trained": "C0-", "rescaled": "C1--"}
 figure, pair = plt.subplots(1, 2, figsize=(8, 3.5), sharey=True, layout="constrained")
 for axes, normalize, span in ((pair[0], None, 0.2), (pair[1], "filter", 1.0)):
     for name, objective in objectives.items():
         direction = td.random_directions(objective, count=1, normalize=normalize, seed=0)[0]
         line = td.line(objective, direction, span=(-span, span), steps=21)
-        axes.plot(line.alpha, line.loss, label=name)
+        axes.plot(line.alpha, line.loss, styles[name], label=name)
     axes.set(title=f"normalize={normalize!r}", xlabel="alpha", yscale="log")
 pair[0].set_ylabel("training loss")
 pair[0].legend()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -65,6 +67,7 @@ def draw_curve(
     ax.set_ylabel("spectral density")
     if curve.attrs["scale"] == "log":
         ax.set_xscale("asinh", linear_width=2 * float(curve.attrs["floor"]), base=100)
+        ax.set_xticks(decade_ticks(float(curve.attrs["floor"]), *map(float, value[[0, -1]])))
         plain_ticks(ax.xaxis)
     ax.set_xlabel(f"eigenvalue ({kernel_words(curve)})")
     ax.set_title(
@@ -74,6 +77,22 @@ def draw_curve(
     if eigenvalues is not None:
         _name(ax, require(eigenvalues, "eigenpairs", "eigenvalue"), named)
     return dress(ax)
+
+
+def decade_ticks(floor: float, low: float, high: float, most: int = 4) -> list[float]:
+    """Zero and at most `most` powers of ten on either side of it, none within a decade of `floor`.
+
+    >>> decade_ticks(1e-6, -0.05, 30.0)
+    [-0.01, -0.0001, 0.0, 0.0001, 0.01, 1.0]
+    """
+    ends = [(sign, math.floor(math.log10(end))) for sign, end in ((-1, -low), (1, high)) if end > 0]
+    first = math.floor(math.log10(floor)) + 2
+    if not ends or all(last < first for _, last in ends):
+        return [0.0]
+    step = max(1, -(-(max(last for _, last in ends) - first + 1) // most))
+    start = first + (-first) % step  # powers of the step, so that both sides agree
+    marks = [s * 10.0**k for s, last in ends for k in range(start, last + 1, step)]
+    return sorted([*marks, 0.0])
 
 
 def kernel_words(curve: xr.Dataset) -> str:
