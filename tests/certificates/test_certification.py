@@ -93,6 +93,32 @@ def test_a_stationary_point_of_a_quadratic():
     assert certificate.attrs["verdict"] == "certified", certificate.attrs["reason"]
 
 
+class Saw(nn.Module):
+    """A slope of one with a kink every ``1 / density``: as close as in a deep ReLU network."""
+
+    def __init__(self, density: float) -> None:
+        super().__init__()
+        self.density = density
+
+    def forward(self, x):
+        return x + ((self.density * x).remainder(2) - 1).abs() / self.density
+
+
+@pytest.mark.parametrize("density", [1e3, 1e5])
+def test_kinks_everywhere_are_not_wrong_derivatives(density):
+    # kills: differences of the loss, of gradients or along a Ritz vector that end at steps which
+    # still cross kinks: right derivatives would be called wrong
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), Saw(density), nn.Linear(16, 1))
+    data = torch.randn(40, 4), torch.randn(40, 1)
+    certificate = td.certify(td.Objective(model, nn.MSELoss(), data))
+    assert certificate.attrs["verdict"] == "non-smooth", certificate.attrs["reason"]
+    held = dict(zip(certificate.check.values, certificate.passed.values, strict=True))
+    assert held["gradient agrees with differences of the loss"]
+    assert held["residual of a Ritz pair agrees with differences"]
+    assert not held["trace over a random subspace agrees with the loss"]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_narrow_objectives_are_checked_in_float64(dtype):
     case = CASES["layer norm"]

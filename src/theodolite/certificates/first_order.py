@@ -15,7 +15,7 @@ from theodolite.engines.comparison import nearby
 from theodolite.engines.problem import default_dtype
 from theodolite.engines.stillness import Still, unmoved
 
-FIRST_STEPS = (1e-5, 1e-4, 1e-3, 1e-6, 1e-7, 1e-8)
+FIRST_STEPS = (1e-5, 1e-4, 1e-3, 1e-6, 1e-7, 1e-8, 1e-9)
 """Steps of first differences of the loss, relative to theta: the small ones stay short of kinks,
 the large ones above rounding."""
 
