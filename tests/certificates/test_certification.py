@@ -111,7 +111,7 @@ def test_kinks_everywhere_are_not_wrong_derivatives(density):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), Saw(density), nn.Linear(16, 1))
     data = torch.randn(40, 4), torch.randn(40, 1)
-    certificate = td.certify(td.Objective(model, nn.MSELoss(), data))
+    certificate = td.certify(td.Objective(model, nn.MSELoss(), data, dtype=torch.float64))
     assert certificate.attrs["verdict"] == "non-smooth", certificate.attrs["reason"]
     held = dict(zip(certificate.check.values, certificate.passed.values, strict=True))
     assert held["gradient agrees with differences of the loss"]

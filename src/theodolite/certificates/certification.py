@@ -19,12 +19,14 @@ from theodolite.certificates.sample import Sample, engine_of, sampled
 from theodolite.certificates.state import caller_state
 from theodolite.engines.snapshot import preserved
 from theodolite.errors import TheodoliteError
+from theodolite.linalg.precision import without_autocast
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 
 NOTE = "measured on a few examples in random directions; a certificate is no proof elsewhere"
 
 
+@without_autocast
 def certify(
     objective: Objective,
     *,
