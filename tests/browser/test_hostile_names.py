@@ -27,7 +27,7 @@ NASTY = (
 
 
 def test_no_name_is_ever_executed(visit: Callable, tmp_path: Path) -> None:
-    # Kills: innerHTML, an unescaped template field, JSON that closes its script element.
+    # X08. Kills: innerHTML, an unescaped template field, JSON that closes its script element.
     name = " ".join(NASTY)
     rows = [
         {"name": name, "label": name, "value": 1.0, "error": 0.1, "unit": name, "explain": name}

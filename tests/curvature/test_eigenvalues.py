@@ -105,3 +105,9 @@ def test_bad_arguments_are_refused_by_name() -> None:
         eigenpairs(OPERATOR, count=61)
     with pytest.raises(InvalidArgument, match="max_products must be at least 5 here; got 4"):
         eigenpairs(OPERATOR, count=5, max_products=4)
+
+
+def test_a_small_matrix_gives_all_its_pairs_by_default() -> None:
+    # Kills: ten pairs asked of three parameters.
+    found = eigenpairs(Operator.from_matrix(torch.diag(torch.tensor([1.0, 2.0, 4.0]))))
+    assert found.eigenvalue.values == pytest.approx([4.0, 2.0, 1.0])

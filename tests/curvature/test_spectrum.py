@@ -154,3 +154,10 @@ def test_probes_are_drawn_without_touching_the_global_generator() -> None:
     before: Tensor = torch.get_rng_state()
     spectral_density(operator, steps=5)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_small_matrix_is_measured_whole_by_default() -> None:
+    # Kills: 80 steps asked of three parameters.
+    density = spectral_density(Operator.from_matrix(torch.diag(torch.tensor([1.0, 2.0, 4.0]))))
+    assert density.sizes["step"] == 3
+    assert density.node.values[0] == pytest.approx([1.0, 2.0, 4.0])

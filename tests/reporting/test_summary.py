@@ -154,6 +154,15 @@ def test_normalization_is_a_fact_of_models_that_have_it(policy: str, said: bool)
     assert (f"BatchNorm {policy}" in texts) == said
 
 
+def test_what_failed_is_said_beside_the_verdict() -> None:
+    # Kills: a measurement that vanishes from the page because every unit of it failed.
+    tree = fixtures.survey("bowl", steps=(5, 5))
+    tree.attrs["failures"] = json.dumps({"spectrum": {"0": "product 1 is not finite"}})
+    fact = summarize(read_trees(tree)).facts[1]
+    assert (fact.text, fact.sign) == ("failed: spectrum", "bad")
+    assert fact.why == "spectrum: product 1 is not finite"
+
+
 def test_number_text_and_json_agree(both: tuple[Contents, ...]) -> None:
     for model in summary_json(summarize(both))["models"]:
         for row in model["headline"]:

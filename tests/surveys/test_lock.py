@@ -31,7 +31,7 @@ def sleeper():
 
 
 def test_a_second_writer_is_refused_by_name_and_the_first_goes_on(tmp_path):
-    # kills: a lock that is only a file, or only advice
+    # K11; kills: a lock that is only a file, or only advice
     with locked(tmp_path):
         assert lock_holder(tmp_path)["pid"] == os.getpid()
         with (
@@ -54,7 +54,7 @@ def test_the_lock_of_a_live_process_holds_even_without_the_kernel(tmp_path, slee
 
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, sleeper):
-    # kills: a stale lock that refuses for ever; a number given to another process since
+    # K11; kills: a stale lock that refuses for ever; a number given to another process since
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"],
         capture_output=True,

@@ -67,7 +67,7 @@ def failing_at(monkeypatch: pytest.MonkeyPatch, k: int, number: int) -> list[str
 
 
 def test_a_full_disk_at_any_write_is_named_and_costs_at_most_one_unit(tmp_path, monkeypatch):
-    # kills: a unit marked done before its data are down; a bare OSError; a half-written file kept
+    # K07; kills: a unit marked done before its data are down; a bare OSError; a half-written file kept
     for name in ("git_state", "versions", "machine"):
         monkeypatch.setattr(f"theodolite.surveys.provenance.{name}", lambda *_: {})
     with monkeypatch.context() as patch:
@@ -124,7 +124,7 @@ def test_replacing_a_file_leaves_the_old_one_when_it_fails(tmp_path, monkeypatch
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_computed(tmp_path):
-    # kills: finding out after the first hour of work
+    # K09; kills: finding out after the first hour of work
     calls = []
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/theodolite")):

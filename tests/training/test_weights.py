@@ -33,7 +33,7 @@ def _equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_a_malicious_pickle_is_refused_and_does_not_run(
     bare: bool, legacy: bool, tmp_path: Path
 ) -> None:
-    # kills: weights_only=False
+    # X01; kills: weights_only=False
     canary, path = tmp_path / "canary", tmp_path / "model.pt"
     content = Malice(canary) if bare else {"weight": torch.ones(2), "x": Malice(canary)}
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
@@ -59,6 +59,7 @@ def test_a_pickle_that_torch_did_not_write_is_refused(protocol: int, tmp_path: P
 
 
 def test_a_whole_module_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    # X02
     torch.save(nn.Linear(2, 1), tmp_path / "model.pt")
     with pytest.raises(StorageError, match="would run code") as caught:
         load_state(tmp_path / "model.pt")
@@ -67,7 +68,7 @@ def test_a_whole_module_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
 
 def test_compressed_archives_are_refused(tmp_path: Path) -> None:
-    # kills: unpacking whatever size the archive claims
+    # X03; kills: unpacking whatever size the archive claims
     torch.save({"w": torch.zeros(1_000_000)}, tmp_path / "plain.pt")
     bomb = tmp_path / "bomb.pt"
     with (
@@ -90,7 +91,7 @@ def test_a_header_of_four_gigabytes_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["new", "legacy", "safetensors"])
 def test_files_cut_anywhere_are_refused_by_name(kind: str, tmp_path: Path) -> None:
-    # kills: a bare torch, zip or pickle error
+    # X04; kills: a bare torch, zip or pickle error
     path = tmp_path / ("model.safetensors" if kind == "safetensors" else "model.pt")
     if kind == "safetensors":
         save_state(mlp((3, 2)).state_dict(), path)

@@ -26,7 +26,6 @@ from theodolite.operators import hessian
 NOTE = "measured on a few examples in random directions; a certificate is no proof elsewhere"
 
 
-@without_autocast
 def certify(
     objective: Objective,
     *,
@@ -86,7 +85,9 @@ def certify(
         objective.space.check(theta)
     place = objective.start if theta is None else theta
     point = place.detach().to(device=objective.device, copy=True)
-    made, facts = preserved((objective.model,), lambda: _examined(objective, point, seed))
+    made, facts = preserved(
+        (objective.model,), lambda: without_autocast(_examined)(objective, point, seed)
+    )
     verdict, reason = _verdict(made)
     return _dataset(
         made,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from theodolite.cli import failures, terminal
@@ -80,6 +82,10 @@ def run(argv: list[str]) -> int:
         return failures.told(error, debug=debug)
     except BrokenPipeError:
         return failures.pipe_closed()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return failures.too_long(error, debug=debug)
     except KeyboardInterrupt:
         terminal.say("Interrupted.")
         return 130

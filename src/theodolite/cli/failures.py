@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import traceback
 from types import TracebackType
 from typing import Any
@@ -40,11 +38,19 @@ def usage(error: CycloptsError, *, debug: bool = False) -> int:
 
 def pipe_closed() -> int:
     """The reader of stdout has gone: be quiet, as other programs are."""
-    try:
-        sys.stdout.close()
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (the interpreter closes it on exit)
+    terminal.abandon_stdout()
     return PIPE
+
+
+def too_long(error: OSError, *, debug: bool = False) -> int:
+    """A path no system can hold, whichever command was given it."""
+    named = InvalidArgument(
+        f"a path is too long for this system: {str(error.filename)[:60]!r}...",
+        why=error.strerror or "",
+        fix="pass a shorter one.",
+        code="E-I13",
+    )
+    return told(named, debug=debug)
 
 
 def explain_crash(

@@ -32,6 +32,9 @@ class Options:
     time_budget: Annotated[
         str | None, Parameter(help="Begin nothing after this time, as 90s or 10m.")
     ] = None
+    yes: Annotated[
+        bool, Parameter(help="Begin a job of over 250,000 grid points or 6 hours as well.")
+    ] = False
     dry_run: Annotated[bool, Parameter(help="Print the plan and do nothing else.")] = False
     as_json: Annotated[bool, Parameter(name="--json", help="Print JSON instead of a path.")] = False
 

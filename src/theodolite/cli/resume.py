@@ -16,6 +16,9 @@ def resume(
     ] = None,
     retry_failed: Annotated[bool, Parameter(help="Compute failed units again.")] = False,
     repair: Annotated[bool, Parameter(help="Compute damaged units again.")] = False,
+    yes: Annotated[
+        bool, Parameter(help="Begin a job of over 250,000 grid points or 6 hours as well.")
+    ] = False,
     dry_run: Annotated[bool, Parameter(help="Print the plan and do nothing else.")] = False,
     as_json: Annotated[
         bool, Parameter(name="--json", help="Print JSON instead of a path.")
@@ -29,6 +32,7 @@ def resume(
         time_budget=time_budget,
         retry_failed=retry_failed,
         repair=repair,
+        yes=yes,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from theodolite.cli import printing, terminal, watching
+from theodolite.cli.consent import refuse_costly
 from theodolite.cli.durations import parse_duration
 from theodolite.cli.failures import FAILED, INCOMPLETE
 from theodolite.cli.folders import default_folder, resume_command
@@ -25,6 +26,7 @@ from theodolite.surveys.durable import check_writable
 from theodolite.surveys.factories import load_target, parse_arguments, resolved_name
 from theodolite.surveys.folder import continued, run_path
 from theodolite.surveys.measures import MEASURES
+from theodolite.surveys.measures.start import ratio
 from theodolite.surveys.plan import Plan, outline
 from theodolite.surveys.reading import reading_store
 from theodolite.surveys.store import Store
@@ -46,6 +48,7 @@ class Job:
     repair: bool = False
     retry_failed: bool = False
     time_budget: float | None = None
+    yes: bool = False
     dry_run: bool = False
     as_json: bool = False
 
@@ -82,6 +85,7 @@ def measured(
             run_path(place),
             fresh=options.fresh,
             time_budget=seconds_of(options.time_budget),
+            yes=options.yes,
             dry_run=options.dry_run,
             as_json=options.as_json,
         )
@@ -153,7 +157,8 @@ def carried_out(job: Job) -> int:
     target = built(job.configuration)
     terminal.say(printing.header(target))
     plan = surveying.planned(target, job.configuration)
-    lines = outline(plan, kept(job, target))
+    saved = kept(job, target)
+    lines = outline(plan, saved)
     per_pass = seconds_a_pass(target)
     terminal.say(printing.plan_lines(lines, per_pass, plan, target, reasons=job.dry_run))
     if job.dry_run:
@@ -161,6 +166,8 @@ def carried_out(job: Job) -> int:
         if job.as_json:
             terminal.result(json.dumps(printing.plan_json(lines, per_pass, job.path), indent=1))
         return 0
+    if saved is None and not job.yes:
+        refuse_costly(plan, per_pass, ratio(target), job.time_budget)
     terminal.say(f"Store    {job.path}  (resumable)")
     finished = with_signals(job, target, plan)
     return concluded(job, finished)

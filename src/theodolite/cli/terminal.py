@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import unicodedata
 import warnings
@@ -11,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from theodolite.errors import TheodoliteWarning
+from theodolite.errors import StorageError, TheodoliteWarning
 
 PLAIN = {
     "✓": "ok",
@@ -66,15 +67,43 @@ def say(text: str) -> None:
         return
 
 
+@contextmanager
+def printing() -> Iterator[None]:
+    """Name what stops stdout, a full disk say; a reader that has gone away is the caller's."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon_stdout()
+        raise StorageError(
+            f"the result could not be printed: {error.strerror or error}.",
+            where="standard output",
+            why="what it leads to takes no more; everything computed is saved all the same.",
+            fix="free space there, or send the output elsewhere, and run the same command again.",
+            code="E-I12",
+        ) from error
+
+
+def abandon_stdout() -> None:
+    """Let go of a stdout that takes nothing any more, so that nothing is tried again on exit."""
+    try:
+        sys.stdout.close()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (the interpreter closes it on exit)
+
+
 def result(text: str) -> None:
     """Print the result to stdout."""
-    write(text, sys.stdout)
+    with printing():
+        write(text, sys.stdout)
 
 
 def flush() -> None:
     """Give what was printed to its reader now, while a closed pipe can still be noticed."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    with printing():
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
 
 
 def console() -> Console:

@@ -12,6 +12,7 @@ from torch import Tensor
 from theodolite import results
 from theodolite.errors import NotConverged
 from theodolite.linalg.operator import Operator
+from theodolite.linalg.precision import without_autocast
 from theodolite.linalg.selection import Which
 from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
 
@@ -19,7 +20,7 @@ from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
 def eigenpairs(
     operator: Operator,
     *,
-    count: int = 10,
+    count: int | None = None,
     which: Which = "largest",
     tolerance: float = 1e-4,
     seed: int = 0,
@@ -37,7 +38,7 @@ def eigenpairs(
     operator
         Any symmetric operator, e.g. ``hessian(objective)``.
     count
-        Pairs wanted, between 1 and ``operator.size``.
+        Pairs wanted, between 1 and ``operator.size``; by default 10, or as many as there are.
     which
         ``"largest"``, ``"smallest"`` (most negative), ``"both"`` (half from each end) or
         ``"magnitude"``.
@@ -83,13 +84,14 @@ def eigenpairs(
     >>> eigenpairs(a, count=2, which="magnitude").eigenvalue.values.round(5).tolist()
     [4.0, -6.0]
     """
+    count = min(10, operator.size) if count is None else count
     settings = {"which": which, "tolerance": tolerance, "seed": seed}
 
     def described(pairs: RitzPairs) -> xr.Dataset:
         return _dataset(operator, pairs, vectors=vectors, **settings)
 
     try:
-        pairs = ritz_pairs(
+        pairs = without_autocast(ritz_pairs)(
             operator,
             count=count,
             which=which,

@@ -11,6 +11,7 @@ import xarray as xr
 from theodolite import results
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
+from theodolite.linalg.precision import without_autocast
 from theodolite.linalg.probes import signs
 from theodolite.linalg.quadrature import Quadrature, gauss_rule
 
@@ -18,7 +19,7 @@ from theodolite.linalg.quadrature import Quadrature, gauss_rule
 def spectral_density(
     operator: Operator,
     *,
-    steps: int = 80,
+    steps: int | None = None,
     probes: int = 2,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -37,7 +38,7 @@ def spectral_density(
         Any symmetric operator, e.g. ``hessian(objective)``. Symmetry is not checked: call
         `theodolite.certify` on the objective when in doubt.
     steps
-        Lanczos steps a probe, at most ``operator.size``.
+        Lanczos steps a probe, at most ``operator.size``; by default 80, or as many as that.
     probes
         Independent random vectors; the spread over them is the error bar. With 80 products to
         spend, one or two long recurrences resolve more than many short ones.
@@ -77,6 +78,7 @@ def spectral_density(
     """
     if probes < 1:
         raise InvalidArgument(f"probes must be at least 1; got {probes}.", code="E-C01")
+    steps = min(80, operator.size) if steps is None else steps
     rules = []
     for probe in range(probes):
         rules.append(probe_quadrature(operator, steps=steps, seed=seed, probe=probe))
@@ -102,7 +104,8 @@ def probe_quadrature(
     """
     if probe < 0:
         raise InvalidArgument(f"probe must be at least 0; got {probe}.", code="E-C02")
-    return gauss_rule(operator, signs(operator, seed, "spectral_density", probe), steps=steps)
+    start = signs(operator, seed, "spectral_density", probe)
+    return without_autocast(gauss_rule)(operator, start, steps=steps)
 
 
 def assembled_density(

@@ -12,6 +12,7 @@ from theodolite import results
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.hutchinson import trace_estimate
 from theodolite.linalg.operator import Operator
+from theodolite.linalg.precision import without_autocast
 
 Method = Literal["auto", "hutchinson"]
 
@@ -72,7 +73,7 @@ def trace(
         allowed = ", ".join(map(repr, get_args(Method)))
         raise InvalidArgument(f"method must be one of {allowed}; got {method!r}.", code="E-C05")
     operator = _operator(operator_or_objective)
-    estimate = trace_estimate(
+    estimate = without_autocast(trace_estimate)(
         operator, tolerance=tolerance, seed=seed, max_products=max_products, progress=progress
     )
     return results.dataset(

@@ -47,7 +47,8 @@ class Verification:
     gradients and products, and are sorted into ``unused``, ``constant`` and ``detached`` (see
     `stillness.Still`).
     ``false_gradient`` is how far, relative to it, the gradient is from the derivative of the loss;
-    looked at only where something is missing.
+    looked at only where something is missing. ``asymmetry`` is by how much of a product u'Hv and
+    v'Hu differ.
     """
 
     outcome: str
@@ -61,6 +62,7 @@ class Verification:
     constant: tuple[str, ...] = ()
     detached: tuple[str, ...] = ()
     false_gradient: float = 0.0
+    asymmetry: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

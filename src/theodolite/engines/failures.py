@@ -27,6 +27,7 @@ _UNDIFFERENTIABLE = (
     "functorch transforms don't yet support saved tensor hooks",
     "no batching rule",
 )
+_SPARSE = ("for sparse tensors", "SparseTensorImpl", "layout Sparse", "SparseCPU")
 _HINTS = (
     (
         "modified by an inplace operation",
@@ -37,6 +38,11 @@ _HINTS = (
         "is being used in an in-place operation",
         "an operation in forward() writes into a parameter.",
         "replace the in-place operation (w += y, w.clamp_()) by w = w + y.",
+    ),
+    (
+        "has been modified inplace",
+        "forward() writes into a parameter, as an embedding with max_norm does.",
+        "pass max_norm=None and bound the norms of the rows before the measurement.",
     ),
     (
         "mutate a captured Tensor",
@@ -104,6 +110,16 @@ def named_failures(what: str, batch: int | None = None) -> Iterator[None]:
             raise
         text = " ".join(str(error).split())
         where = "" if batch is None else f"batch {batch + 1}"
+        if any(key in text for key in _SPARSE):
+            raise UnsupportedModel(
+                f"the {what} cannot be computed: {text[:240]}",
+                where=where,
+                why="an operation of the model gives a sparse gradient, which has no place in a "
+                "flat vector.",
+                fix="pass sparse=False to the functional embedding, or sparse_grad=False to gather "
+                "(nn.Embedding and nn.EmbeddingBag are switched by themselves).",
+                code="E-D12",
+            ) from error
         if any(key.lower() in text.lower() for key in _UNDIFFERENTIABLE):
             raise UnsupportedModel(
                 f"the {what} cannot be computed: {text[:240]}",

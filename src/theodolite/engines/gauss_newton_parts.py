@@ -89,6 +89,8 @@ def graph(problem: Problem, leaf: Tensor, batch: Any) -> Graph | None:
         return None
     slopes = torch.autograd.grad(value, free, create_graph=True, allow_unused=True)
     used = [k for k, s in enumerate(slopes) if s is not None]
+    if not used:
+        return None
     places = [places[k] for k in used]
     return Graph(
         leaf,

@@ -33,7 +33,7 @@ def keep(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
         share = problem.share(batch)
         if not share.requires_grad:
             return None
-        return torch.autograd.grad(share, leaf, create_graph=True, materialize_grads=True)[0]
+        return torch.autograd.grad(share, leaf, create_graph=True, allow_unused=True)[0]
 
     with named_failures(WHAT, batch.index):
         slope = problem.forward.run_named(state, gradient)

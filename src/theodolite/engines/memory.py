@@ -32,10 +32,21 @@ def held_bytes(build: Callable[[], Any]) -> int:
     storages: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
+        for part in _dense_parts(tensor):
+            storage = part.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()  # the tensor itself would hold its own graph: a cycle
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         build()
     return sum(storages.values())
+
+
+def _dense_parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """The tensors that hold a tensor's numbers: itself, or the values of a sparse one."""
+    held = tensor.detach()
+    if held.layout == torch.strided:
+        return (held,)
+    if held.layout == torch.sparse_coo:
+        return (held._indices(), held._values())
+    return (held.values(),) if held.is_sparse_csr else ()

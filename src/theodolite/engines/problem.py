@@ -105,7 +105,7 @@ def derivative_at(problem: Problem, leaf: Tensor, batch: Any) -> Tensor | None:
         share = problem.share(batch)
         if not share.requires_grad:
             return None
-        return torch.autograd.grad(share, leaf, materialize_grads=True)[0]
+        return torch.autograd.grad(share, leaf, allow_unused=True)[0]
 
     made: Tensor | None = problem.forward.run_named(problem.forward.fresh(leaf), gradient)
     return made

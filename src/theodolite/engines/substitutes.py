@@ -16,14 +16,16 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 
 def make_differentiable(model: nn.Module, *, second: bool) -> None:
-    """Dense gradients for embeddings; with ``second``, weight norm from plain operations.
+    """Dense, unscaled gradients for embeddings; with ``second``, weight norm from plain operations.
 
-    A sparse gradient does not fit into a flat vector. The fused kernel of weight norm takes the
-    norm as a constant in its second derivative, which is silently wrong (torch 2.10 to 2.13).
+    A sparse gradient does not fit into a flat vector, and one divided by how often a row occurs in
+    the batch (``scale_grad_by_freq``) is the derivative of no loss. The fused kernel of weight norm
+    takes the norm as a constant in its second derivative, which is silently wrong (torch 2.10 to
+    2.13).
     """
     for module in model.modules():
-        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse:
-            module.sparse = False
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            module.sparse = module.scale_grad_by_freq = False
         elif second and isinstance(module, _WeightNorm):
             module.forward = partial(_parametrized, module.dim)  # type: ignore[method-assign]
         if second:

@@ -75,7 +75,18 @@ def _verified(
         constant=still.constant,
         detached=still.detached,
         false_gradient=false,
+        asymmetry=_asymmetry(
+            probe, probe_of(kind, problem, theta, build, seed + 2), theta, product
+        ),
     )
+
+
+def _asymmetry(probe: Probe, other: Probe, theta: Tensor, product: Tensor) -> float:
+    """How far u'Hv is from v'Hu, relative to the larger product."""
+    image = other.product(theta)
+    require_finite("product", image, probe.space)
+    size = max(float(torch.linalg.norm(product)), float(torch.linalg.norm(image))) or 1.0
+    return abs(float(other.vector @ product) - float(probe.vector @ image)) / size
 
 
 def gradient_gap(problem: Problem, theta: Tensor, probe: Probe, seed: int) -> float:

@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from theodolite.errors import InvalidArgument
 from theodolite.linalg.lanczos import BREAKDOWN
 from theodolite.linalg.operator import Operator
 from theodolite.linalg.orthogonal import orthogonalize
 from theodolite.linalg.products import inner, norm, product, working_dtype
+from theodolite.linalg.symmetry import require_symmetry
 
 COLUMNS = 1 << 16
 """Columns of the basis rotated at a time, so that a restart needs no second basis."""
@@ -126,7 +126,7 @@ def expanded(krylov: Krylov) -> Krylov:
         scale=scale,
         asymmetry=max(krylov.asymmetry, float(gap)),
     )
-    _require_symmetry(state)
+    require_symmetry(state.operator, state.asymmetry, scale, state.products)
     return state
 
 
@@ -179,16 +179,3 @@ def restarted(krylov: Krylov, vectors: Float64[np.ndarray, "k keep"]) -> Krylov:
     krylov.coefficients[:keep, :keep] = diagonal
     krylov.coefficients[keep : keep + known - k, :keep] = tails
     return replace(krylov, multiplied=keep, known=keep + known - k)
-
-
-def _require_symmetry(krylov: Krylov) -> None:
-    allowed = max(1e-3, float(torch.finfo(krylov.operator.dtype).eps) ** 0.5) * krylov.scale
-    if krylov.asymmetry > allowed:
-        raise InvalidArgument(
-            f"operator {krylov.operator.label!r} must be symmetric; <u, A v> and <v, A u> differ "
-            f"by {krylov.asymmetry:.3g} where |A v| reaches {krylov.scale:.3g}.",
-            where=f"product {krylov.products}",
-            why="the matrix is not symmetric, or two products with one vector differ.",
-            fix="check that the operator is deterministic: dropout off, data not redrawn.",
-            code="E-L10",
-        )

@@ -12,6 +12,7 @@ from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
 from theodolite.linalg.orthogonal import orthogonalize
 from theodolite.linalg.products import inner, norm, product, working_dtype
+from theodolite.linalg.symmetry import require_symmetry
 
 BREAKDOWN = 10.0
 """A remainder below this many roundings of the largest product is rounding, not direction."""
@@ -49,7 +50,8 @@ def tridiagonalize(
     Parameters
     ----------
     operator
-        A symmetric operator. Symmetry is not checked: see `theodolite.certify`.
+        A symmetric operator. Products are compared with each other as they come: see
+        `theodolite.linalg.symmetry`.
     start
         Any vector but zero, shape ``(size,)``; it is normalized here.
     steps
@@ -68,8 +70,9 @@ def tridiagonalize(
     Costs `steps` products, ``4 * steps**2 * size`` multiplications and ``steps * size`` memory.
     Every vector is orthogonalized twice against all before it and its norm is taken afterwards,
     so converged eigenvalues do not come back as copies. Vectors are kept in the operator's dtype
-    (float32 for half precision); inner products and norms are accumulated in float64. Raises
-    `NotFinite` naming the step. Repeated eigenvalues appear once: see `thick_restart`.
+    (float32 for half precision); inner products and norms are accumulated in float64. Repeated
+    eigenvalues appear once: see `thick_restart`. Raises `NotFinite` and, where the operator is
+    not symmetric, `InvalidArgument`, both naming the step.
 
     References
     ----------
@@ -94,8 +97,11 @@ def tridiagonalize(
         image = product(operator, vector, step=k + 1)
         scale = max(scale, norm(image))
         diagonal[k] = inner(vector, image)
-        residual, _ = orthogonalize(basis[: k + 1], image)
+        residual, inside = orthogonalize(basis[: k + 1], image)
         gaps[k] = norm(residual)
+        if k:  # what the rows before saw of this one, and what this one sees of them
+            inside[k - 1] -= gaps[k - 1]
+            require_symmetry(operator, float(inside[:k].abs().max()), scale, k + 1)
         invariant = bool(gaps[k] <= BREAKDOWN * torch.finfo(vector.dtype).eps * scale)
         if invariant:
             break
@@ -109,7 +115,9 @@ def tridiagonalize(
 def _require_steps(steps: int, size: int) -> None:
     if not 1 <= steps <= size:
         raise InvalidArgument(
-            f"steps must lie between 1 and the operator's size {size}; got {steps}.", code="E-L07"
+            f"steps must lie between 1 and the operator's size {size}; got {steps}.",
+            fix=f"pass steps={size} or fewer; there are no more eigenvalues than that.",
+            code="E-L07",
         )
 
 

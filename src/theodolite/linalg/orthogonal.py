@@ -6,7 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from theodolite.linalg.precision import without_autocast
 
+
+@without_autocast
 def orthogonalize(
     rows: Float[Tensor, "rows size"], vector: Float[Tensor, " size"]
 ) -> tuple[Float[Tensor, " size"], Float[Tensor, " rows"]]:

@@ -62,7 +62,7 @@ def ritz_pairs(
     ----------
     operator
         A symmetric operator. Products are compared with each other as they come; a relative
-        difference between <u, A v> and <v, A u> above 1e-3 is refused.
+        difference between <u, A v> and <v, A u> above 1e-4 (1e-3 in float32) is refused.
     count
         Pairs wanted, between 1 and ``operator.size``.
     which
@@ -167,7 +167,9 @@ def _default_basis(size: int, pairs: int) -> int:
 def _require_counts(size: int, count: int, rows: int, basis: int, products: int) -> None:
     if not 1 <= count <= size:
         raise InvalidArgument(
-            f"count must lie between 1 and the operator's size {size}; got {count}.", code="E-L13"
+            f"count must lie between 1 and the operator's size {size}; got {count}.",
+            fix=f"pass count={size} or fewer; there are no more eigenvalues than that.",
+            code="E-L13",
         )
     least = min(size, max(count + rows, 2 * rows) + 10)
     if basis < least:

@@ -18,7 +18,10 @@ TARGET_KEYS = ("labels", "label", "targets", "target", "y")
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A batch as the user's loader gave it (``raw``), on the objective's device."""
+    """A batch as the user's loader gave it (``raw``), on the objective's device.
+
+    A ``shielded`` one hands out copies of its tensors, for models that write to their inputs.
+    """
 
     raw: Any
     inputs: tuple[Any, ...]
@@ -26,10 +29,22 @@ class Batch:
     targets: Any
     examples: int
     index: int
+    shielded: bool = False
 
     def call(self, model: nn.Module) -> Any:
         """The model's output on this batch."""
+        if self.shielded:
+            return model(*copied(self.inputs), **copied(dict(self.keywords)))
         return model(*self.inputs, **self.keywords)
+
+    def given(self) -> Any:
+        """What a loss over batches gets: containers of its own, and the tensors."""
+        return copied(self.raw) if self.shielded else plain(self.raw)
+
+    def copied(self, model: nn.Module) -> Batch:
+        """The same batch on copies of its tensors."""
+        both = bool(self.inputs or self.keywords)
+        return split(copied(self.raw), model, self.index, needs_targets=both)
 
     def weigh(self) -> int:
         """Bytes of all tensors."""
@@ -52,17 +67,26 @@ def plain(tree: Any) -> Any:
     return tree
 
 
-def moved(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
-    """`tree` on `device`, floating tensors in `dtype` (or their own), detached from any graph."""
+def moved(tree: Any, device: torch.device, dtype: torch.dtype | None, *, own: bool = False) -> Any:
+    """`tree` on `device`, floating tensors in `dtype` (or their own), detached from any graph.
+
+    With `own`, the memory is not that of `tree`: a loader may fill the same buffers again.
+    """
 
     def move(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
         to = dtype if dtype is not None and leaf.is_floating_point() else leaf.dtype
         out = leaf.detach().to(device=device, dtype=to)
-        return out.clone() if out.is_inference() else out
+        shared = own and out.data_ptr() == leaf.data_ptr()
+        return out.clone() if shared or out.is_inference() else out
 
     return pytree.tree_map(move, plain(tree))
+
+
+def copied(tree: Any) -> Any:
+    """`tree` with copies of its tensors; nothing that is written to them reaches the others."""
+    return pytree.tree_map(lambda t: t.clone() if isinstance(t, Tensor) else t, plain(tree))
 
 
 def count_examples(tree: Any, where: str) -> int:

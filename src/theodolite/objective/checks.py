@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from theodolite.errors import (
     InvalidArgument,
@@ -17,21 +16,12 @@ from theodolite.errors import (
 )
 from theodolite.objective.batches import Batch, tensors_of
 from theodolite.objective.evaluation import Pass
+from theodolite.objective.mistakes import named
 from theodolite.objective.rules import Sample
 
 Objective = Any  # the class lives in a module that imports this one
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-_MISTAKES = (
-    RuntimeError,
-    ValueError,
-    IndexError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    NotImplementedError,
-    AssertionError,
-)
 
 
 def check_settings(
@@ -81,17 +71,19 @@ def check_start(objective: Objective) -> Pass:
     """Two passes at the model's own parameters: right shapes, finite, and equal to one another.
 
     Runs inside the objective's guard. The second pass starts from the random states the first
-    one left, so noise in a forward pass shows.
+    one left, so noise in a forward pass shows. Batches are shielded until it is known that the
+    model and the loss do not write to them, so the caller's data stay as they are.
     """
-    terms, model = objective.terms, objective.model
+    run, written = objective.forward.run, []
 
     def checked(batch: Batch) -> Sample:
-        return _named(
-            objective, batch, lambda b: (terms.validate(model, b), terms.sample(model, b))[1]
-        )
+        made, wrote = _tried(objective, batch)
+        written.append(wrote)
+        return made
 
-    run = objective.forward.run
     first: Pass = run(objective.start, lambda: objective.sweep(checked))
+    if not any(written):
+        object.__setattr__(objective, "data", objective.data.shielded(False))
     _check_weight(first)
     _check_finite(objective, first)
     second: Pass = run(objective.start, objective.sweep)
@@ -99,37 +91,37 @@ def check_start(objective: Objective) -> Pass:
     return first
 
 
-def _named(objective: Objective, batch: Batch, sample: Callable[[Batch], Sample]) -> Sample:
-    """`sample(batch)`, with plain errors of the model or loss told as errors of this batch."""
-    try:
-        return sample(batch)
-    except _MISTAKES as error:
-        if type(error) not in _MISTAKES:
-            raise  # an error of the user's or our own kind says more than we could
-        shapes = [tuple(t.shape) for t in tensors_of(batch.raw)]
-        text = " ".join(str(error).split())[:300]
-        raise InvalidData(
-            f"the model or the loss failed: {type(error).__name__}: {text}",
-            where=f"batch {batch.index + 1} of {objective.data.batches}, tensors of shape {shapes}",
-            why=_likely(text, objective.model),
-            fix="call loss(model(inputs), targets) on one batch by hand until it works.",
-            code="E-O42",
-        ) from error
+def _tried(objective: Objective, batch: Batch) -> tuple[Sample, bool]:
+    """The losses of one batch, and whether the model or the loss wrote to its tensors."""
+    terms, model = objective.terms, objective.model
+    trials = [batch.copied(model) for _ in range(2)]
 
+    def body() -> Sample:
+        terms.validate(model, trials[0])
+        made: Sample = terms.sample(model, trials[1])
+        return made
 
-def _likely(text: str, model: nn.Module) -> str:
-    if "more than 1 value per channel" in text:
-        return "BatchNorm in training mode needs more than one value a channel in every batch."
-    if "dtype" in text:
-        return "inputs and parameters have different dtypes; pass dtype= to convert both."
-    if "Lazy" in text or "uninitialized" in text:
-        return "the model has lazy parameters; run one forward pass first."
-    if "out of bounds" in text or "index out of range" in text:
-        return "a label or a token lies outside what the model was built for."
-    return f"{type(model).__name__} does not take this batch, or the loss does not fit its output."
+    made = named(model, batch, objective.data.batches, body)
+    if any(t._version for trial in trials for t in tensors_of(trial.targets)):
+        raise UnsupportedModel(
+            f"the loss writes to the targets it is given ({terms.label}).",
+            where=f"batch {batch.index + 1} of {objective.data.batches}",
+            why="the data would change from one evaluation to the next.",
+            fix="work on a copy inside the loss: targets = targets.clone().",
+            code="E-O44",
+        )
+    return made, any(t._version for trial in trials for t in tensors_of(trial.raw))
 
 
 def _check_weight(made: Pass) -> None:
+    bad = int((~torch.isfinite(made.weights)).sum())
+    if bad:
+        raise InvalidData(
+            f"{bad} of {len(made.weights)} losses have a weight that is NaN or infinite.",
+            why="class weights, or the weights batch_loss returns, are not finite.",
+            fix="check how the weights are computed: a class without examples divides by zero.",
+            code="E-O36",
+        )
     if float(made.weights.sum()) == 0:
         raise InvalidData(
             "no example counts: the weights of all losses are zero.",
@@ -149,15 +141,31 @@ def _check_finite(objective: Objective, made: Pass) -> None:
         f"the loss at the model's own parameters is {float(made.losses[first])} for {share} of "
         f"{int(counted.sum())} losses.",
         where=f"loss {first + 1} in the order of the data",
-        why=_non_finite_cause(objective),
+        why=_non_finite_cause(objective, objective.start),
         fix="check the checkpoint and the data; a landscape needs a finite starting point.",
         code="E-O11",
     )
 
 
-def _non_finite_cause(objective: Objective) -> str:
+def check_gradient(objective: Objective, point: Tensor, gradient: Tensor) -> None:
+    """Raise naming the parameters in which the gradient at `point` is not finite."""
+    if bool(torch.isfinite(gradient).all()):
+        return
+    entries = objective.space.entries
+    bad = [e.name for e in entries if not bool(gradient[e.offset : e.stop].isfinite().all())]
+    raise NotFinite(
+        f"the gradient is NaN or infinite in {len(bad)} of {len(entries)} parameter tensors, "
+        f"first in {bad[0]!r}.",
+        why=_non_finite_cause(objective, point),
+        fix="check objective.value() there; a finite loss has no gradient at a root or a norm of "
+        "zero, and data that do not count (ignored labels) must be finite all the same.",
+        code="E-O45",
+    )
+
+
+def _non_finite_cause(objective: Objective, point: Tensor) -> str:
     for e in objective.space.entries:
-        if not bool(torch.isfinite(objective.start[e.offset : e.stop]).all()):
+        if not bool(torch.isfinite(point[e.offset : e.stop]).all()):
             return f"parameter {e.name!r} holds NaN or infinity."
     for name, buffer in objective.forward.pristine.items():
         if buffer.is_floating_point() and not bool(torch.isfinite(buffer).all()):
@@ -187,7 +195,8 @@ def _check_same(objective: Objective, first: Pass, second: Pass) -> None:
         f"single losses differ by up to {worst:.1e} of their mean).",
         where=where,
         why="noise inside forward() that evaluation mode does not turn off, state carried from one "
-        "call to the next, or dropout and BatchNorm kept in training mode.",
+        "call to the next, dropout and BatchNorm kept in training mode, or batch statistics of "
+        "data that are shuffled anew at every pass.",
         fix="make forward() deterministic in evaluation mode (dropout through nn.Dropout, no "
         "torch.randn), or reset the state in forward().",
         code="E-O02",

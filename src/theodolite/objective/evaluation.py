@@ -52,7 +52,9 @@ def _error(values: Tensor, weights: Tensor) -> float:
         return math.nan
     values, total = _counted(values, weights), weights.sum()
     gaps = weights * (values - (weights * values).sum() / total)
-    return float(torch.sqrt(count / (count - 1) * gaps.square().sum()) / total)
+    size = float(gaps.abs().max()) or 1.0  # squares of large or tiny losses leave float64
+    spread = float(torch.sqrt(count / (count - 1) * (gaps / size).square().sum()))
+    return spread * size / float(total)
 
 
 def _counted(values: Tensor, weights: Tensor) -> Tensor:

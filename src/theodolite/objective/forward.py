@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -108,8 +110,17 @@ class Forward:
 
     def run_named(self, state: dict[str, Tensor], body: Callable[[], Result]) -> Result:
         """`body()` while the model holds the tensors of `state`."""
-        result: Result = functional_call(self.shell, state, (body,), tie_weights=False)
+        with uncompiled():
+            result: Result = functional_call(self.shell, state, (body,), tie_weights=False)
         return result
+
+
+def uncompiled() -> AbstractContextManager[Any]:
+    """Inside, compiled parts run as they were written: their graphs have no second derivative."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and the import takes long
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def unwrapped(model: Any) -> nn.Module:
@@ -129,18 +140,28 @@ def unwrapped(model: Any) -> nn.Module:
     while True:
         inner = getattr(model, "_orig_mod", None)
         if isinstance(inner, nn.Module):
-            warnings.warn(
-                "the model is compiled; the module inside it is measured instead, because compiled "
-                "graphs have no second derivative.",
-                TheodoliteWarning,
-                stacklevel=4,
-            )
+            _tell_compiled("the model is compiled; the module inside it is measured instead")
             model = inner
         elif isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
             model = model.module
         else:
             plain: nn.Module = model
+            if any(map(_compiled, plain.modules())):
+                _tell_compiled("parts of the model are compiled; they run uncompiled here")
             return plain
+
+
+def _compiled(module: nn.Module) -> bool:
+    wrapper = isinstance(getattr(module, "_orig_mod", None), nn.Module)
+    return wrapper or module._compiled_call_impl is not None
+
+
+def _tell_compiled(what: str) -> None:
+    warnings.warn(
+        f"{what}, because compiled graphs have no second derivative. [E-O46]",
+        TheodoliteWarning,
+        stacklevel=4,
+    )
 
 
 def build(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +16,14 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from theodolite import seeds
 from theodolite.errors import InvalidArgument, InvalidData, InvalidType, NotDeterministic
-from theodolite.objective.batches import Batch, count_examples, moved, plain, split
+from theodolite.objective.batches import Batch, count_examples, moved, plain, split, tensors_of
 from theodolite.objective.content import ContentHash
+from theodolite.objective.mistakes import named_reading
 
-MOST_BATCHES = 100_000
+MOST_BATCHES = 10_000
 """A stream of unknown length is given up after so many batches."""
+
+_END = object()
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Settings:
     limit: int | None
     batch_size: int | None
     budget: int
+    shielded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +52,21 @@ class Replay:
     examples: int
     batches: int
 
+    def shielded(self, on: bool) -> Replay:
+        """The same batches, handing out copies of their tensors or the tensors themselves."""
+        settings = replace(self.settings, shielded=on)
+        if self.kept is None:
+            return replace(self, settings=settings)
+        kept = tuple(replace(b, shielded=on) for b in self.kept)
+        return replace(self, kept=kept, settings=settings)
+
     def converted(self, dtype: torch.dtype) -> Replay:
         """The same batches with floating tensors in `dtype`."""
         settings = replace(self.settings, dtype=dtype)
         if self.kept is None:
             return replace(self, settings=settings)
         kept = tuple(
-            split(
-                moved(b.raw, settings.device, dtype),
-                self.model,
-                b.index,
-                needs_targets=settings.needs_targets,
-            )
+            _made(moved(b.raw, settings.device, dtype), settings, self.model, b.index)
             for b in self.kept
         )
         return replace(self, kept=kept, settings=settings)
@@ -109,6 +117,7 @@ def _source(data: Any, settings: Settings) -> tuple[Iterable[Any], bool]:
     if _is_tensor_pair(data):
         return _slices(plain(data), settings), True
     if isinstance(data, Mapping):
+        _check_lengths([t for t in tensors_of(data) if t.dim() > 0])
         return _slices(plain(data), settings), True
     if isinstance(data, DataLoader):
         return data, False
@@ -131,10 +140,10 @@ def _source(data: Any, settings: Settings) -> tuple[Iterable[Any], bool]:
     return data, False
 
 
-def _has_length(source: Iterable[Any]) -> bool:
+def _has_length(source: Any) -> bool:
     """Whether the source says how long it is (a loader of a stream has the method, no answer)."""
     try:
-        return len(source) >= 0  # type: ignore[arg-type]
+        return len(source) >= 0
     except TypeError:
         return False
 
@@ -147,24 +156,34 @@ def _is_tensor_pair(data: Any) -> bool:
     same = all(isinstance(t, Tensor) and t.dim() > 0 for t in leaves)
     if not same:
         return False
-    lengths = [len(t) for t in leaves]
+    _check_lengths(leaves)
+    return True
+
+
+def _check_lengths(tensors: list[Tensor]) -> None:
+    lengths = [len(t) for t in tensors]
     if len(set(lengths)) > 1:
         raise InvalidData(
             f"inputs and targets must have the same number of examples; got {lengths}.",
             fix="pass (inputs, targets) with equal first dimensions.",
             code="E-O24",
         )
-    return True
 
 
 def _slices(tree: Any, settings: Settings) -> list[Any]:
     examples = count_examples(tree, "the data")
     chosen = _subset(examples, settings.limit)
     if chosen is not None:
-        tree = pytree.tree_map(lambda t: t[chosen.to(t.device)], tree)
+        tree = _picked(tree, lambda t: t[chosen.to(t.device)])
         examples = len(chosen)
     step = settings.batch_size or max(1, min(examples, 512))
-    return [pytree.tree_map(lambda t, i=i: t[i : i + step], tree) for i in range(0, examples, step)]
+    starts = range(0, examples, step)
+    return [_picked(tree, operator.itemgetter(slice(i, i + step))) for i in starts]
+
+
+def _picked(tree: Any, pick: Callable[[Tensor], Tensor]) -> Any:
+    """Some examples of a whole: numbers and texts beside the tensors stay as they are."""
+    return pytree.tree_map(lambda t: pick(t) if isinstance(t, Tensor) and t.dim() else t, tree)
 
 
 def _subset(examples: int, limit: int | None) -> Tensor | None:
@@ -179,13 +198,20 @@ def _loader(data: Dataset[Any], settings: Settings) -> DataLoader[Any]:
     step = settings.batch_size or 256
     if isinstance(data, IterableDataset):
         return DataLoader(data, batch_size=step)
-    chosen = _subset(len(data), settings.limit) if hasattr(data, "__len__") else None
+    if not _has_length(data):
+        raise InvalidData(
+            f"the dataset {type(data).__name__} has no length.",
+            why="a dataset that is read by index needs __len__, or nobody knows where it ends.",
+            fix="add __len__, make it an IterableDataset, or pass a list of batches.",
+            code="E-O26",
+        )
+    chosen = _subset(len(data), settings.limit)  # type: ignore[arg-type]
     wanted = data if chosen is None else torch.utils.data.Subset(data, chosen.tolist())
     return DataLoader(wanted, batch_size=step, shuffle=False)
 
 
 def _batches(source: Iterable[Any], settings: Settings, model: nn.Module) -> Iterator[Batch]:
-    left = settings.limit
+    left, own = settings.limit, not isinstance(source, list | tuple)
     for index, raw in zip(itertools.count(), _quietly(source), strict=False):
         examples = count_examples(plain(raw), f"batch {index + 1} of the data")
         if examples == 0:
@@ -195,8 +221,13 @@ def _batches(source: Iterable[Any], settings: Settings, model: nn.Module) -> Ite
                 return
             raw = _head(plain(raw), left, examples)
             left -= min(left, examples)
-        on_device = moved(raw, settings.device, settings.dtype)
-        yield split(on_device, model, index, needs_targets=settings.needs_targets)
+        on_device = moved(raw, settings.device, settings.dtype, own=own)
+        yield _made(on_device, settings, model, index)
+
+
+def _made(raw: Any, settings: Settings, model: nn.Module, index: int) -> Batch:
+    batch = split(raw, model, index, needs_targets=settings.needs_targets)
+    return replace(batch, shielded=settings.shielded)
 
 
 def _head(raw: Any, left: int, examples: int) -> Any:
@@ -211,8 +242,12 @@ def _quietly(source: Iterable[Any]) -> Iterator[Any]:
     """Iterate without the loader's advice about pinned memory and worker counts."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torch.utils.data")
-        iterator = iter(source)
-    yield from iterator
+        iterator = named_reading(0, lambda: iter(source))
+    for index in itertools.count():
+        raw = named_reading(index, lambda: next(iterator, _END))
+        if raw is _END:
+            return
+        yield raw
 
 
 def _refuse_endless(count: int) -> None:

@@ -10,6 +10,7 @@ as the module weighs them, element-wise losses weigh by their number of elements
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from theodolite.errors import InvalidArgument, InvalidData, InvalidType
+from theodolite.errors import InvalidArgument, InvalidData, InvalidType, TheodoliteWarning
+from theodolite.objective.coupling import check_apart
 
 Rule = Callable[[Any, Any], tuple[Tensor, Tensor]]
 
@@ -57,9 +59,17 @@ class ExampleLoss:
     label: str
     own_value: Callable[[Any, Any], Tensor] | None
     module: nn.Module | None = None
+    free: bool = False
 
     def validate(self, outputs: Any, targets: Any) -> None:
-        """Raise unless class labels fit the outputs; done once, not at every evaluation."""
+        """Raise unless targets fit the outputs; done once, not at every evaluation.
+
+        A ``free`` loss, whose rule is the user's own, must give an example the same loss alone.
+        """
+        if self.free:
+            check_apart(self.rule, outputs, targets, self.label)
+        if isinstance(self.module, nn.BCEWithLogitsLoss):
+            check_probabilities(targets)
         if isinstance(self.module, nn.CrossEntropyLoss | nn.NLLLoss):
             scores = logits_of(outputs)
             probabilities = targets.is_floating_point() and targets.shape == scores.shape
@@ -91,7 +101,7 @@ def example_loss(loss: Any, device: torch.device, dtype: torch.dtype | None) -> 
     if isinstance(loss, nn.Module):
         return _from_module(loss, device, dtype)
     if callable(loss):
-        return ExampleLoss(_from_callable(loss), False, None, _name(loss), None)
+        return ExampleLoss(_from_callable(loss), False, None, _name(loss), None, free=True)
     raise InvalidType(
         f"loss must be callable as loss(outputs, targets); got {type(loss).__name__}.",
         fix="pass a torch loss module such as torch.nn.CrossEntropyLoss().",
@@ -114,14 +124,15 @@ def _from_module(module: nn.Module, device: torch.device, dtype: torch.dtype | N
     single = copy.deepcopy(kept)
     if reduction is not None:
         single.reduction = "none"  # type: ignore[assignment]
+    free = False
     if isinstance(module, nn.CrossEntropyLoss | nn.NLLLoss):
         rule: Rule = _class_rule(single)
     elif isinstance(module, _ELEMENTWISE):
         rule = _element_rule(single, by_example=reduction == "batchmean")
     else:
-        rule = _from_callable(single)
+        rule, free = _from_callable(single), True
     ignore = getattr(module, "ignore_index", None)
-    return ExampleLoss(rule, reduction == "sum", ignore, type(module).__name__, own, kept)
+    return ExampleLoss(rule, reduction == "sum", ignore, type(module).__name__, own, kept, free)
 
 
 def _from_callable(loss: Callable[[Any, Any], Tensor]) -> Rule:
@@ -129,12 +140,13 @@ def _from_callable(loss: Callable[[Any, Any], Tensor]) -> Rule:
 
     def rule(outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
         value = loss(outputs, targets)
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise InvalidType(
-                f"loss must return a tensor of shape (example,); {label} returned "
-                f"{type(value).__name__}.",
-                why="a Python number (from .item() or float()) carries no gradient.",
-                fix="return the losses of the examples as a tensor.",
+                f"loss must return a real tensor of shape (example,); {label} returned {kind}.",
+                why="a Python number (from .item() or float()), a count or a comparison carries no "
+                "gradient.",
+                fix="return the losses of the examples as a floating-point tensor.",
                 code="E-O31",
             )
         examples = len(targets) if isinstance(targets, Tensor) and targets.dim() else None
@@ -161,15 +173,31 @@ def logits_of(outputs: Any) -> Tensor:
         return outputs.logits  # type: ignore[no-any-return]
     if isinstance(outputs, dict) and isinstance(outputs.get("logits"), Tensor):
         return outputs["logits"]  # type: ignore[no-any-return]
-    if isinstance(outputs, dict | tuple | list) and len(outputs):
-        first = next(iter(outputs.values() if isinstance(outputs, dict) else outputs))
-        if isinstance(first, Tensor):
+    if isinstance(outputs, dict | tuple | list):
+        values = outputs.values() if isinstance(outputs, dict) else outputs
+        first = next((v for v in values if not isinstance(v, Tensor) or v.dim() > 0), None)
+        if isinstance(first, Tensor):  # a loss that comes before the logits has no dimension
             return first
     raise InvalidType(
         f"the model returned {type(outputs).__name__}, and a torch loss module needs a tensor.",
         fix="return a tensor, or pass loss=lambda outputs, targets: ... with one value an example.",
         code="E-O32",
     )
+
+
+def tell_choice(outputs: Any) -> None:
+    """Warn where `logits_of` takes the first of several entries that could be meant."""
+    if not isinstance(outputs, dict) or isinstance(outputs.get("logits"), Tensor):
+        return
+    names = [k for k, v in outputs.items() if isinstance(v, Tensor) and v.dim() > 0]
+    if len(names) > 1 and names[0] not in ("out", "output", "scores"):
+        warnings.warn(
+            f"the model returns {names}, none of them called 'logits'; the loss compares the "
+            f"first, {names[0]!r}. Pass loss=lambda outputs, targets: ... with one value an "
+            "example to take another. [E-O37]",
+            TheodoliteWarning,
+            stacklevel=2,
+        )
 
 
 def _class_rule(single: nn.Module) -> Rule:
@@ -226,10 +254,10 @@ def check_labels(scores: Tensor, targets: Tensor, ignore: int) -> None:
     """Raise unless `targets` are class labels for `scores`, naming the first that is not."""
     classes = scores.shape[1] if scores.dim() > 1 else scores.shape[0]
     expected = (scores.shape[0], *scores.shape[2:])
-    if targets.is_floating_point() or tuple(targets.shape) != expected:
+    if targets.dtype not in (torch.int64, torch.uint8) or tuple(targets.shape) != expected:
         raise InvalidData(
-            f"class labels must be integers of shape {expected}; got {targets.dtype} of shape "
-            f"{tuple(targets.shape)} for outputs of shape {tuple(scores.shape)}.",
+            f"class labels must be 64-bit integers of shape {expected}; got {targets.dtype} of "
+            f"shape {tuple(targets.shape)} for outputs of shape {tuple(scores.shape)}.",
             fix="convert with targets.long() (and squeeze extra dimensions).",
             code="E-O09",
         )
@@ -240,5 +268,18 @@ def check_labels(scores: Tensor, targets: Tensor, ignore: int) -> None:
             f"labels must lie between 0 and {classes - 1} (the model has {classes} outputs); got "
             f"{int(targets[tuple(first)])} at position {first}.",
             fix="renumber the labels from 0, widen the model's output, or set ignore_index.",
+            code="E-O09",
+        )
+
+
+def check_probabilities(targets: Tensor) -> None:
+    """Raise unless every target of a binary loss lies between 0 and 1."""
+    bad = (targets < 0) | (targets > 1)
+    if bool(bad.any()):
+        raise InvalidData(
+            f"targets of BCEWithLogitsLoss must lie between 0 and 1; got {float(targets[bad][0]):g}"
+            f" in {int(bad.sum())} places.",
+            why="outside, the loss has no lower bound.",
+            fix="renumber labels such as -1 and 1 to 0 and 1, or use CrossEntropyLoss.",
             code="E-O09",
         )

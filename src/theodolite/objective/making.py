@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from theodolite.objective import forward as forwards
 from theodolite.objective import intake
 from theodolite.objective.checks import check_start
 from theodolite.objective.evaluation import Pass
+from theodolite.objective.mistakes import named
 from theodolite.objective.rules import Terms
 from theodolite.parameters import ParameterSpace
 
@@ -59,9 +61,9 @@ def fill(
         put("dtype", settings.dtype or space.entries[0].dtype)
         put("batch_norm", batch_norm)
         put("mode", mode)
-        put("data", replay)
+        put("data", replay.shielded(True))
         put("forward", forwards.build(model, space, settings.device, settings.dtype))
-        put("terms", terms.fitted(replay, lambda f: made.forward.run(made.start, f)))
+        put("terms", fitted(made, terms))
         put("scale", 1.0)
         put("total_weight", 1.0)
         first = check_start(made)
@@ -74,6 +76,16 @@ def fill(
         put("fingerprint", fingerprint(made))
 
     preserved((model,), body)
+
+
+def fitted(made: Objective, terms: Terms) -> Terms:
+    """The terms with the weights of this objective's data."""
+    first = next(iter(made.data))
+
+    def through(body: Callable[[], Any]) -> Any:
+        return made.forward.run(made.start, body)
+
+    return named(made.model, first, made.data.batches, lambda: terms.fitted(made.data, through))
 
 
 def fingerprint(made: Objective) -> str:

@@ -18,7 +18,7 @@ from theodolite.errors import InvalidArgument
 from theodolite.objective import forward as forwards
 from theodolite.objective import intake, making
 from theodolite.objective.batches import Batch
-from theodolite.objective.checks import check_settings, refuse_recomputed
+from theodolite.objective.checks import check_gradient, check_settings, refuse_recomputed
 from theodolite.objective.evaluation import Pass
 from theodolite.objective.losses import example_loss
 from theodolite.objective.rules import BatchLoss, ModelLoss, Sample, Terms
@@ -215,6 +215,7 @@ class Objective:
                         total += piece
             if not attached:
                 refuse_detached()
+            check_gradient(self, point, total)
             return total
 
         return self.guarded(body, grad=True)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from theodolite.errors import InvalidType, TheodoliteWarning
+from theodolite.errors import InvalidArgument, InvalidType, TheodoliteWarning
 from theodolite.objective.batches import Batch
 from theodolite.objective.intake import Replay
-from theodolite.objective.losses import ExampleLoss, logits_of
-from theodolite.objective.weights import Weighing, proved_weighing
+from theodolite.objective.losses import ExampleLoss, logits_of, tell_choice
+from theodolite.objective.weights import Weighing, parts_add_up, proved_weighing
 
 Sample = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 
@@ -53,8 +53,10 @@ class ModelLoss:
         return self.loss.summed
 
     def run(self, model: nn.Module, batch: Batch) -> Any:
-        """The model's output, half-precision tensors widened to float32."""
+        """What the loss compares, half-precision tensors widened to float32."""
         outputs = batch.call(model)
+        if not self.loss.free:
+            outputs = logits_of(outputs)
         if isinstance(outputs, Tensor):
             return _widened(outputs)
         return pytree.tree_map(_widened, outputs)
@@ -72,7 +74,11 @@ class ModelLoss:
 
     def validate(self, model: nn.Module, batch: Batch) -> None:
         """Raise unless the targets fit the outputs."""
-        self.loss.validate(self.run(model, batch), batch.targets)
+        outputs = batch.call(model)
+        if not self.loss.free:
+            tell_choice(outputs)
+            outputs = logits_of(outputs)
+        self.loss.validate(pytree.tree_map(_widened, outputs), batch.targets)
 
     def fitted(self, data: Replay, through: Callable[[Callable[[], Any]], Any]) -> ModelLoss:
         """Itself: losses by example need no weighing."""
@@ -98,18 +104,17 @@ class BatchLoss:
 
     def run(self, model: nn.Module, batch: Batch) -> Any:
         """Whatever the function returns."""
-        return self.function(model, batch.raw)
+        return self.function(model, batch.given())
 
     def losses(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Losses and weights: one an example, or one for the batch."""
         value = self.run(model, batch)
         if isinstance(value, tuple) and len(value) == 2:
-            losses, weights = (torch.as_tensor(v) for v in value)
-            return losses.reshape(-1), weights.reshape(-1).to(losses.device)
-        if not isinstance(value, Tensor):
+            return _paired(*map(torch.as_tensor, value))
+        if not isinstance(value, Tensor) or not value.is_floating_point():
             raise InvalidType(
-                "batch_loss must return a tensor or (losses, weights); got "
-                f"{type(value).__name__}.",
+                "batch_loss must return a real tensor or (losses, weights); got "
+                f"{value.dtype if isinstance(value, Tensor) else type(value).__name__}.",
                 why="a model output or a Python number is not a loss with a gradient.",
                 fix="return outputs.loss (for Hugging Face models), or a pair of tensors.",
                 code="E-O33",
@@ -132,9 +137,11 @@ class BatchLoss:
         """With the weight under which the parts of a batch combine to the whole."""
         first = next(iter(data))
         value = through(lambda: self.run(data.model, first))
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            return self
-        weighing, proved = proved_weighing(self.function, data, through)
+        weighing = None
+        if isinstance(value, Tensor) and value.numel() == 1:
+            weighing, proved = proved_weighing(self.function, data, through)
+        else:
+            proved = parts_add_up(self.losses, data, through)
         if not proved and data.batches > 1:
             warnings.warn(
                 "batch_loss is no mean over examples or tokens: the parts of a batch do not "
@@ -148,6 +155,17 @@ class BatchLoss:
     def converted(self, dtype: torch.dtype) -> BatchLoss:
         """Itself: the model's tensors decide the precision."""
         return self
+
+
+def _paired(losses: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    if losses.numel() != weights.numel() or not losses.is_floating_point():
+        raise InvalidArgument(
+            f"batch_loss must return as many weights as real losses; got {losses.dtype} losses of "
+            f"shape {tuple(losses.shape)} and weights of shape {tuple(weights.shape)}.",
+            fix="return (losses, weights) of the same shape.",
+            code="E-O35",
+        )
+    return losses.reshape(-1), weights.reshape(-1).to(losses.device)
 
 
 def right_answers(outputs: Any, targets: Any, ignore: int | None) -> tuple[Tensor, Tensor] | None:

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from theodolite.objective.batches import TARGET_KEYS, Batch
+from theodolite.engines.problem import MISTAKES
+from theodolite.objective.batches import TARGET_KEYS, Batch, copied
 from theodolite.objective.intake import Replay
 
 Weighing = Callable[[Batch], float]
@@ -62,13 +63,45 @@ def proved_weighing(
         candidates = [by_predicted_tokens, by_tokens, by_examples]
     if batch is None:
         return candidates[0], data.batches == 1
-    whole = float(through(lambda: function(data.model, batch.raw)))
+    whole = float(through(lambda: function(data.model, copied(batch.raw))))
     left = list(candidates)
     for cut in sorted({1, batch.examples // 2, batch.examples - 1} - {0}):
         halves = [_part(batch, 0, cut), _part(batch, cut, batch.examples)]
-        values = [float(through(partial(function, data.model, h.raw))) for h in halves]
+        try:
+            values = [float(through(partial(function, data.model, h.raw))) for h in halves]
+        except MISTAKES as error:
+            if type(error) not in MISTAKES:
+                raise
+            return candidates[-1], False  # a model that takes batches of one size only
         left = [w for w in left if _combines(w, halves, values, whole)]
     return (left or [candidates[-1]])[0], bool(left)
+
+
+def parts_add_up(
+    losses: Callable[[nn.Module, Batch], tuple[Tensor, Tensor]],
+    data: Replay,
+    through: Callable[[Callable[[], Any]], Any],
+) -> bool:
+    """Whether weighted losses of a batch's halves add up to those of the batch."""
+    batch = next((b for b in data if b.examples > 1), None)
+    if batch is None:
+        return True
+
+    def sums(part: Batch) -> tuple[float, float, float]:
+        each, weights = through(lambda: losses(data.model, part))
+        parts = each.detach().double() * weights
+        return float(parts.sum()), float(parts.abs().sum()), float(weights.double().sum())
+
+    half = batch.examples // 2
+    ends = (0, batch.examples), (0, half), (half, batch.examples)
+    try:
+        whole, *halves = (sums(_part(batch, *e)) for e in ends)
+    except MISTAKES as error:
+        if type(error) not in MISTAKES:
+            raise
+        return False
+    gaps = [abs(w - sum(h)) for w, *h in zip(whole, *halves, strict=True)]
+    return not (gaps[0] > 1e-4 * whole[1] or gaps[2] > 1e-4 * abs(whole[2]))
 
 
 def _combines(weigh: Weighing, parts: list[Batch], values: list[float], whole: float) -> bool:
@@ -86,5 +119,5 @@ def _part(batch: Batch, start: int, stop: int) -> Batch:
         by_example = isinstance(leaf, Tensor) and leaf.dim() > 0 and len(leaf) == batch.examples
         return leaf[start:stop] if by_example else leaf
 
-    raw = pytree.tree_map(cut, batch.raw)
+    raw = copied(pytree.tree_map(cut, batch.raw))
     return Batch(raw, (), {}, None, stop - start, batch.index)

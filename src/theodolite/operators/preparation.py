@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from theodolite import seeds
-from theodolite.engines.comparison import Verification
+from theodolite.engines.comparison import ROUGHLY, Verification
 from theodolite.engines.failures import NO_SECOND
 from theodolite.engines.parts import Kind
 from theodolite.engines.plans import Plan, by_differences, planned
@@ -22,6 +22,9 @@ from theodolite.objective import Objective
 
 FALSE = 1e-3
 """Relative difference between gradient and loss beyond which the gradient is wrong."""
+
+SYMMETRIC = 1e-4
+"""Relative difference between u'Hv and v'Hu in float64 beyond which there is no Hessian."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,7 @@ def prepared(request: Request, notes: dict[str, Any]) -> Plan:
         notes |= _noted(outcome)
         _refuse_detached(outcome)
         _tell_constant(outcome)
+        _refuse_asymmetric(request, outcome)
         if outcome.outcome == "missing":
             _refuse_false_gradient(outcome)
             if request.engine != "auto":
@@ -129,6 +133,23 @@ def _refuse_detached(outcome: Verification) -> None:
             fix="attach the path (checkpoint with use_reentrant=False), or freeze them with "
             "requires_grad_(False) if they are meant to stand still.",
             code="E-D10",
+        )
+
+
+def _refuse_asymmetric(request: Request, outcome: Verification) -> None:
+    """Differences of the gradient confirm the product, so it is the gradient that is none."""
+    allowed = SYMMETRIC if outcome.precision == "float64" else ROUGHLY
+    if outcome.outcome == "agrees":
+        allowed = max(allowed, 10 * outcome.gap)
+    if outcome.outcome in ("agrees", "non-smooth") and outcome.asymmetry > allowed:
+        raise UnsupportedModel(
+            f"the {request.kind.label} is not symmetric: u'Hv and v'Hu differ by "
+            f"{outcome.asymmetry:.1e} of a product, so the gradient is that of no loss.",
+            why="a backward pass is not the derivative of its forward pass: gradients are "
+            "reversed, scaled or clipped on the way, or divided by counts (scale_grad_by_freq).",
+            fix="remove that for the measurement; with verify=False products are what double "
+            "backward gives, whatever that is.",
+            code="E-D15",
         )
 
 

@@ -157,6 +157,7 @@ def _columns(request: Request, columns: Tensor) -> Tensor:
     if columns.dim() != 2 or len(columns) != size:
         raise InvalidArgument(
             f"vectors must have {size} entries, one a parameter; got shape {tuple(columns.shape)}.",
+            fix="pass a flat vector as objective.start is, or such vectors as columns to matmat.",
             code="E-D02",
         )
     columns = columns.detach().to(request.theta)

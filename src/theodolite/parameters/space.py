@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -140,11 +141,7 @@ class ParameterSpace:
         """
         found = {e.name: named[n] for e in self.entries for n in (*e.aliases, e.name) if n in named}
         wrong = [f"missing {e.name}" for e in self.entries if e.name not in found]
-        wrong += [
-            f"{e.name}: {tuple(found[e.name].shape)} where the model has {e.shape}"
-            for e in self.entries
-            if e.name in found and tuple(found[e.name].shape) != e.shape
-        ]
+        wrong += [f"{e.name}: {m}" for e in self.entries if (m := _misfit(e, found.get(e.name)))]
         if wrong:
             raise InvalidArgument(
                 f"the tensors do not fit the model's parameters in {len(wrong)} places: "
@@ -177,6 +174,18 @@ class ParameterSpace:
     def frozen_names(self, model: nn.Module) -> tuple[str, ...]:
         """The parameters of `model` that are not coordinates."""
         return tuple(n for n, p in model.named_parameters() if not p.requires_grad)
+
+
+def _misfit(entry: Entry, value: Any) -> str:
+    """Why a value given for an entry is none; empty where it fits or there is none."""
+    if value is None:
+        return ""
+    if not isinstance(value, Tensor):
+        return f"{type(value).__name__} where the model has a tensor"
+    if tuple(value.shape) != entry.shape:
+        return f"{tuple(value.shape)} where the model has {entry.shape}"
+    real = value.is_floating_point() and value.layout == torch.strided and not value.is_meta
+    return "" if real else f"{value.dtype} {value.layout} where the model has real numbers"
 
 
 def _storage_key(tensor: Tensor) -> tuple[object, ...]:

@@ -67,7 +67,8 @@ def draw_curve(
     ax.set_ylabel("spectral density")
     if curve.attrs["scale"] == "log":
         ax.set_xscale("asinh", linear_width=2 * float(curve.attrs["floor"]), base=100)
-        ax.set_xticks(decade_ticks(float(curve.attrs["floor"]), *map(float, value[[0, -1]])))
+        ends = float(value[0]), float(value[-1])
+        ax.set_xticks(decade_ticks(float(curve.attrs["floor"]), *ends))
         plain_ticks(ax.xaxis)
     ax.set_xlabel(f"eigenvalue ({kernel_words(curve)})")
     ax.set_title(

@@ -13,6 +13,8 @@ FINEST_PLACE = -5
 """Errors with digits beyond the fifth decimal are written with an exponent of their own."""
 WITHOUT_ERROR = 3
 """Significant digits of a number nobody put an error on."""
+MOST_DIGITS = 8
+"""Significant digits of any number: a smaller error is written by itself."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def parts(number: Number) -> tuple[str, str | None]:
     the value to the same place. A value too small for that place keeps one digit of its own: a
     number that is not zero is never written as zero.
 
-    >>> parts(Number(0.004, 0.31)), parts(Number(12345.0, 120.0))
-    (('0.004', '0.31'), ('12,340', '120'))
+    >>> parts(Number(0.004, 0.31)), parts(Number(12345.0, 120.0)), parts(Number(2 / 3, 1e-14))
+    (('0.004', '0.31'), ('12,340', '120'), ('0.66666667', '1e-14'))
     """
     value, error = number.value, number.error
     if not math.isfinite(value):
@@ -58,6 +60,10 @@ def parts(number: Number) -> tuple[str, str | None]:
     if error <= 0:
         return _alone(value, exact=False), "0"
     place = error_place(error)
+    if value and place < (finest := math.floor(math.log10(abs(value))) - MOST_DIGITS + 1):
+        rounded = _rounded(value, finest)
+        value_text = _written(rounded, finest, _shared_exponent(value, 0, finest))
+        return value_text, _trimmed(_with_exponent(error, 2))
     exponent = _shared_exponent(value, error, place)
     shown = _rounded(value, place)
     if shown == 0 and value != 0:

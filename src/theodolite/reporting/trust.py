@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from theodolite.plots import plain
 from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.headline import json_attr
 
 SIGNS = {"certified": "good", "non-smooth": "warn", "uncertified": "bad"}
 
@@ -25,6 +26,7 @@ def facts_about(contents: Contents) -> tuple[Fact, ...]:
     """The facts of one survey, in the order they are shown."""
     found = [
         _verdict(contents),
+        _failures(contents),
         _mode(contents),
         _batch_norm(contents),
         _examples(contents),
@@ -62,6 +64,15 @@ def _verdict(contents: Contents) -> Fact | None:
     reason = str(contents.certificate.attrs.get("reason", ""))
     why = f"{passed} of {total} checks of the derivatives held" + (f": {reason}" if reason else "")
     return Fact(verdict, why, SIGNS.get(verdict, "bad"))
+
+
+def _failures(contents: Contents) -> Fact | None:
+    """Measurements that were tried and failed: what is missing from the page, and why."""
+    lost = json_attr(contents.attrs, "failures", dict)
+    if not lost:
+        return None
+    reasons = "; ".join(f"{name}: {next(iter(why.values()))}" for name, why in lost.items() if why)
+    return Fact(f"failed: {', '.join(lost)}", reasons, "bad")
 
 
 def _mode(contents: Contents) -> Fact | None:

@@ -10,6 +10,9 @@ from jaxtyping import Float64
 
 from theodolite.errors import InvalidArgument
 
+MOST = 10_000_000
+"""Points of an axis beyond which the number is taken for a mistake."""
+
 
 def coordinates(span: Any, steps: Any, where: str = "") -> Float64[np.ndarray, " step"]:
     """`steps` evenly spaced float64 values from ``span[0]`` to ``span[1]``, both included.
@@ -53,6 +56,13 @@ def _count(steps: Any, low: float, high: float, where: str) -> int:
     if not whole or steps < 1:
         raise InvalidArgument(
             f"steps{where} must be a whole number, at least 2; got {steps!r}.", code="E-G01"
+        )
+    if steps > MOST:
+        raise InvalidArgument(
+            f"steps{where} must be at most {MOST:,}; got {steps:,}.",
+            why="every point is a pass over the data, and the coordinates must fit into memory.",
+            fix="use fewer steps.",
+            code="E-G10",
         )
     if (steps == 1) != (low == high):
         raise InvalidArgument(

@@ -33,9 +33,9 @@ def line_walk(base: Tensor, direction: Tensor, alphas: list[float]) -> Walk:
 
 def plane_walk(base: Tensor, directions: Tensor, alphas: list[float], betas: list[float]) -> Walk:
     """The points ``(base + alpha * first) + beta * second``, all betas for each alpha."""
-    row = torch.empty_like(base)
 
     def walk(point: Tensor) -> Iterator[None]:
+        row = torch.empty_like(point)
         for alpha in alphas:
             step(base, directions[0], alpha, out=row)
             for beta in betas:
@@ -64,11 +64,14 @@ def swept(
     Every point starts from the state in which the first one starts: buffers, attributes of the
     model, and, for data read anew, the random generators that shuffle them.
     """
-    point = base.clone()
     rewind = generators_kept() if objective.data.kept is None else None
     accuracy = objective.start_pass.hits is not None
 
-    def body(renew: Callable[[], None]) -> list[Row]:
+    def inside() -> list[Row]:
+        point = base.clone()  # made under the guard: an inference tensor could not be written to
+        return objective.forward.held(point, lambda renew: body(point, renew))
+
+    def body(point: Tensor, renew: Callable[[], None]) -> list[Row]:
         found = []
         for _ in walk(point):
             if rewind is not None:
@@ -78,7 +81,7 @@ def swept(
             ticked()
         return found
 
-    rows: list[Row] = objective.guarded(lambda: objective.forward.held(point, body))
+    rows: list[Row] = objective.guarded(inside)
     return {name: [row[name] for row in rows] for name in summary_names(accuracy)}
 
 

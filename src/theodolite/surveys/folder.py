@@ -64,7 +64,7 @@ def run_path(text: str | Path) -> Path:
         problem = "a part of it is longer than 255 bytes"
     elif any(p.partition(".")[0].lower() in RESERVED or p[-1] in ". " for p in parts):
         problem = "a part of it is a reserved name, or ends in a dot or a space"
-    elif Path(name).is_symlink():
+    elif _is_link(Path(name)):
         problem = "it is a symbolic link, and results would be written where it leads"
     if problem:
         shown = repr(name) if len(name) <= 80 else repr(name[:77]) + "..."
@@ -74,6 +74,12 @@ def run_path(text: str | Path) -> Path:
             code="E-S30",
         )
     return Path(name)
+
+
+def _is_link(path: Path) -> bool:
+    """Whether a symbolic link is there; raises `StorageError` where one may not even look."""
+    with naming(path):
+        return path.is_symlink()
 
 
 def recorded(path: Path) -> dict[str, Any] | None:

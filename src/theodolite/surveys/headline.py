@@ -32,7 +32,8 @@ def number(
 def mean_and_error(samples: np.ndarray) -> tuple[float, float | None]:
     """The mean of independent samples and its standard error, None for a single one."""
     count = len(samples)
-    spread = float(np.std(samples, ddof=1) / np.sqrt(count)) if count > 1 else None
+    size = float(np.abs(samples).max()) or 1.0  # squares of large losses leave float64
+    spread = size * float(np.std(samples / size, ddof=1) / np.sqrt(count)) if count > 1 else None
     return float(np.mean(samples)), spread
 
 

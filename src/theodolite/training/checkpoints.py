@@ -84,7 +84,14 @@ def _read_identity(path: Path) -> dict[str, Any]:
         raise StorageError(
             f"{path} cannot be read.", why=str(error), fix="delete the folder", code="E-T52"
         ) from error
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or not isinstance(found.get("recipe", {}), dict):
+        raise StorageError(
+            f"{path} is not the record of a recipe.",
+            why="another program wrote it, or it was changed.",
+            fix="delete the folder",
+            code="E-T52",
+        )
+    return found
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -126,6 +133,34 @@ def save(folder: Path, model: nn.Module, progress: Progress) -> None:
     write_whole(folder / STATE, buffer.getvalue())
 
 
+STATE_KINDS: dict[str, tuple[type, ...]] = {
+    "epoch": (int,),
+    "weights_sha256": (str,),
+    "history": (list,),
+    "diverged": (int, type(None)),
+    "optimizer": (dict,),
+    "scheduler": (dict,),
+}
+"""What a state must hold, and of which kind: nothing else about it is believed."""
+
+
+def _state_of(path: Path) -> dict[str, Any]:
+    """The content of a state file; raises where it is not what `save` writes."""
+    content = read_plain(path)
+    state = content if isinstance(content, dict) else {}
+    wrong = [k for k, kinds in STATE_KINDS.items() if not isinstance(state.get(k, path), kinds)]
+    if wrong or state["epoch"] < 0:
+        raise StorageError(
+            f"{path.name} is not the state of a training: it lacks a valid "
+            f"{', '.join(wrong) or 'epoch'}.",
+            where=str(path.parent),
+            why="another program wrote it, or it was changed.",
+            fix="delete the folder and train again",
+            code="E-T54",
+        )
+    return state
+
+
 def restore(folder: Path, model: nn.Module) -> Progress | None:
     """Put the saved weights into `model`; None where nothing was saved yet.
 
@@ -134,7 +169,7 @@ def restore(folder: Path, model: nn.Module) -> Progress | None:
     path = folder / STATE
     if not path.exists():
         return None
-    content = read_plain(path)
+    content = _state_of(path)
     weights = weights_path(folder, content["epoch"])
     if (
         not os.path.exists(weights)

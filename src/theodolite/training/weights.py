@@ -51,14 +51,33 @@ def load_state(path: str | Path, *, key: str | None = None) -> dict[str, Tensor]
     than it looks), or would run code. Whether the values are finite is not checked.
     """
     path = Path(path)
-    if not path.is_file():
-        raise StorageError(f"there is no file {path}.", where=str(path.parent), code="E-T60")
+    if not _is_file(path):
+        raise StorageError(
+            f"there is no file {shown(path)}.",
+            where=shown(path.parent),
+            fix="pass the path of a .safetensors file or of one that torch.save wrote.",
+            code="E-T60",
+        )
     if path.suffix == ".safetensors":
         try:
             return {k: v.clone() for k, v in safetensors.torch.load_file(path).items()}
         except (SafetensorError, *_DAMAGE) as error:
             raise _damaged(path, error) from error
     return _tensors(read_plain(path), path, key)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a path that no system can hold is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def shown(path: Path) -> str:
+    """A path as an error shows it: its end where it is long."""
+    text = str(path)
+    return text if len(text) <= 200 else f"...{text[-197:]}"
 
 
 def read_plain(path: Path) -> Any:
@@ -154,8 +173,9 @@ def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) 
     """Copy the tensors of a file into `model`, in place, and return it.
 
     Names and shapes must agree exactly, but for a "module." or "_orig_mod." that wrappers put
-    before every name. Narrower types are widened; a type that would lose digits is
-    refused. Nothing is written to `model` unless everything fits.
+    before every name. Narrower types are widened; a type that would lose digits is refused, and
+    so are sparse tensors and whole numbers in place of others (the codes of a quantized model).
+    Nothing is written to `model` unless everything fits.
 
     Raises what `load_state` raises, and `UnsupportedModel` listing the first differences.
     """
@@ -190,6 +210,17 @@ def _as_named_in(own: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[st
 
 
 def _misfit(name: str, own: Tensor, other: Tensor) -> list[str]:
+    kinds = {
+        "on the meta device, without values": other.is_meta,
+        "quantized": other.is_quantized,
+        "sparse": other.layout != torch.strided,
+        f"of whole numbers ({other.dtype})": not (
+            other.is_floating_point() or other.is_complex() or not own.is_floating_point()
+        ),
+    }
+    odd = [kind for kind, yes in kinds.items() if yes]
+    if odd:
+        return [f"{name} is {odd[0]}"]
     if own.shape != other.shape:
         return [f"{name} has shape {tuple(other.shape)}, not {tuple(own.shape)}"]
     if torch.promote_types(own.dtype, other.dtype) != own.dtype:

@@ -11,12 +11,22 @@ PRODUCT = 6.0
 """A Hessian-vector product costs about as much as so many forward passes."""
 
 
+MOST = 1_000_000
+"""Counts beyond which a number is taken for a mistake: a plan holds one entry for each."""
+
+
 def count_of(settings: Mapping[str, Any], measure: str, name: str, least: int = 1) -> int:
-    """A whole number of at least `least`."""
+    """A whole number of at least `least` and at most `MOST`."""
     value = settings[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InvalidArgument(
             f"{name} of {measure} must be a whole number, at least {least}; got {value!r}.",
+            code="E-S07",
+        )
+    if value > MOST:
+        raise InvalidArgument(
+            f"{name} of {measure} must be at most {MOST:,}; got {value:,}.",
+            fix="use fewer; theodolite list measures shows usual numbers.",
             code="E-S07",
         )
     return value

@@ -30,7 +30,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
         coords={"probe": np.arange(probes), "step": np.arange(steps)},
         passes=PRODUCT * steps,
         vectors=steps + 4,
-        finish=lambda done: {"products": int(done["products"].sum())},
+        finish=lambda done: {"products": int(done.get("products", np.zeros(1)).sum())},
     )
     return (group,)
 

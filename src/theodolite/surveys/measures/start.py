@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from theodolite.results import Variable, dataset
+from theodolite.surfaces.agreement import check_same_space
 from theodolite.surveys.groups import Group
 from theodolite.surveys.target import Target
 
@@ -36,7 +37,13 @@ def start(target: Target) -> xr.Dataset:
 
 
 def background(target: Target) -> tuple[Group, ...]:
-    """The groups every survey has: the start, and the history of the training if there is one."""
+    """The groups every survey has: the start, and the history of the training if there is one.
+
+    Raises `InvalidArgument` where the test objective is another function: its numbers would
+    stand beside those of this one.
+    """
+    if target.test is not None:
+        check_same_space(target.objective, target.test, moved=False)
     groups = [Group("start", "start", lambda t: lambda _: start(t), passes=ratio(target))]
     if target.training is not None:
         groups.append(Group("training", "training", history, passes=0.0))
