@@ -277,6 +277,8 @@ def test_d14_a_detached_loss_is_named_whatever_it_pretends(name, make):
     for how in ({}, {"verify": False}, {"engine": "differences"}):
         with pytest.raises(UnsupportedModel, match=r"no grad_fn.*\[E-D14\]"):
             make(objective, **how).matvec(torch.ones_like(objective.start))
+    with pytest.raises(UnsupportedModel, match=r"E-D14"):
+        objective.gradient()
 
 
 def test_d14_a_python_number_is_no_loss():

@@ -44,7 +44,7 @@ BASE = Configuration(
     ],
 )
 def test_every_change_is_shown_as_old_and_new(tmp_path, changed, facts, line):
-    # K10; kills: a setting left out of the identity (results of two runs mixed), old and new swapped
+    # K10; kills: a setting left out of the identity (two runs mixed), old and new swapped
     old = identity(BASE, FACTS, "sha")
     new = identity(replace(BASE, **changed), {**FACTS, **facts}, "sha")
     assert line in differences(old, new)

@@ -67,7 +67,7 @@ def failing_at(monkeypatch: pytest.MonkeyPatch, k: int, number: int) -> list[str
 
 
 def test_a_full_disk_at_any_write_is_named_and_costs_at_most_one_unit(tmp_path, monkeypatch):
-    # K07; kills: a unit marked done before its data are down; a bare OSError; a half-written file kept
+    # K07; kills: a unit marked done before its data; a bare OSError; a half-written file kept
     for name in ("git_state", "versions", "machine"):
         monkeypatch.setattr(f"theodolite.surveys.provenance.{name}", lambda *_: {})
     with monkeypatch.context() as patch:

@@ -225,7 +225,7 @@ class Objective:
         share = self.share(batch)
         if not share.requires_grad:
             return None
-        return torch.autograd.grad(share, leaf, materialize_grads=True)[0]
+        return torch.autograd.grad(share, leaf, allow_unused=True)[0]
 
     def term(self, theta: Tensor, batch: Batch) -> Tensor:
         """The share of one batch in the loss, differentiable; inside `guarded`. They add up."""
