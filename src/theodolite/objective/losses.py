@@ -216,6 +216,8 @@ def _class_rule(single: nn.Module) -> Rule:
             weights = weight[torch.where(valid, targets, 0)] * valid
         else:
             weights = (targets != ignore).to(each.dtype)
+            if each.dim() == 1:
+                return each, weights  # one label an example: its loss is zero where it is ignored
         return _by_example(each, weights.to(each.dtype))
 
     return rule

@@ -183,7 +183,9 @@ def right_answers(outputs: Any, targets: Any, ignore: int | None) -> tuple[Tenso
     if tuple(targets.shape) != (scores.shape[0], *scores.shape[2:]):
         return None
     counted = torch.ones_like(targets, dtype=torch.bool) if ignore is None else targets != ignore
-    right = (scores.argmax(1) == targets) & counted
+    right = scores.argmax(1) == targets
+    if ignore is not None and ignore >= 0:  # a negative label is no answer anyway
+        right &= counted
     if targets.dim() == 1:
         return right.double(), counted.double()
     count = counted.reshape(len(targets), -1).sum(1).double()
