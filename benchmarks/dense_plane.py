@@ -140,7 +140,7 @@ def main() -> None:
     """Print one line a network."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--side", type=int, default=10, help="points along each axis")
+    parser.add_argument("--side", type=int, default=6, help="points along each axis")
     parser.add_argument("--examples", type=int, default=2000)
     settings = parser.parse_args()
     torch.set_num_threads(1)

@@ -86,7 +86,7 @@ def test_what_is_written_is_the_number_to_within_half_a_digit(
     assert bar is not None
     unit = 10.0 ** error_place(error)
     assert abs(read(bar) - error) <= 0.5001 * unit
-    assert abs(read(shown) - sign * value) <= max(0.5001 * unit, 1e-11 * value)
+    assert abs(read(shown) - sign * value) <= max(0.5001 * unit, 1e-12 * value)
 
 
 @given(value=sizes, error=sizes)
@@ -113,5 +113,5 @@ def test_an_error_has_at_most_two_digits(value: float, error: float) -> None:
 
 def test_no_number_has_more_digits_than_a_computation() -> None:
     # Kills: nineteen digits of a float64 because its error is tiny.
-    assert parts(Number(3.480336867748922e30, 5.4e15)) == ("3.48033686775e30", "5.4e15")
-    assert parts(Number(-2 / 3, 1e-14)) == ("\N{MINUS SIGN}0.666666666667", "1e-14")
+    assert parts(Number(3.480336867748922e30, 5.4e15)) == ("3.480336867749e30", "5.4e15")
+    assert parts(Number(-2 / 3, 1e-14)) == ("\N{MINUS SIGN}0.6666666666667", "1e-14")

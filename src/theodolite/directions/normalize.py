@@ -100,7 +100,8 @@ def normalized(
 
 def check_finite(vector: Tensor, space: ParameterSpace, name: str) -> None:
     """Raise for NaN or infinity, naming the first parameter that holds one."""
-    if bool(torch.isfinite(vector).all()):
+    # a sum of finite numbers may overflow, one with NaN or infinity in it is never finite
+    if math.isfinite(float(vector.sum())) or bool(torch.isfinite(vector).all()):
         return
     first = int((~torch.isfinite(vector)).nonzero()[0])
     owner = next(e.name for e in space.entries if e.offset <= first < e.stop)

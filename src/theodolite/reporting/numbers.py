@@ -13,7 +13,7 @@ FINEST_PLACE = -5
 """Errors with digits beyond the fifth decimal are written with an exponent of their own."""
 WITHOUT_ERROR = 3
 """Significant digits of a number nobody put an error on."""
-MOST_DIGITS = 12
+MOST_DIGITS = 13
 """Significant digits of any number: a smaller error is written by itself."""
 
 
@@ -50,7 +50,7 @@ def parts(number: Number) -> tuple[str, str | None]:
     number that is not zero is never written as zero.
 
     >>> parts(Number(0.004, 0.31)), parts(Number(12345.0, 120.0)), parts(Number(2 / 3, 1e-14))
-    (('0.004', '0.31'), ('12,340', '120'), ('0.666666666667', '1e-14'))
+    (('0.004', '0.31'), ('12,340', '120'), ('0.6666666666667', '1e-14'))
     """
     value, error = number.value, number.error
     if not math.isfinite(value):
