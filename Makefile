@@ -7,15 +7,16 @@ BIN     := .venv/bin
 STAMP   := .venv/.ok
 
 # Numerical kernels on one thread: tests run beside each other, and numbers repeat.
-test bench findings gallery docs: export OMP_NUM_THREADS ?= 1
+test bench bench-surfaces findings gallery docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports bench findings gallery docs errors clean
+.PHONY: help setup demo test check lint types imports bench bench-surfaces findings gallery docs errors clean
 
 help:
 	@echo "make demo      train two small networks on shipped data, survey them, print the report's path"
 	@echo "make test      the whole test suite"
 	@echo "make check     format, lint, types, import contracts, then every test and doctest"
 	@echo "make bench     time the measurements against their floors"
+	@echo "make bench-surfaces  surfaces against PyPI loss-landscapes, which it installs"
 	@echo "make findings  run the published claims and write docs/findings"
 	@echo "make gallery   run the gallery scripts and keep their pictures in build/gallery"
 	@echo "make docs      build the documentation into docs/_build/html"
@@ -48,8 +49,12 @@ imports: $(STAMP)
 	@$(BIN)/lint-imports
 
 bench: $(STAMP)
-	@set -e; for file in benchmarks/[a-z]*.py; do \
+	@set -e; for file in benchmarks/dense_plane.py benchmarks/hessian_products.py; do \
 		$(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
+
+bench-surfaces: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --no-input --no-deps -c constraints.txt loss-landscapes==3.0.6
+	@$(BIN)/python -m benchmarks.surfaces
 
 findings: $(STAMP)
 	@$(BIN)/python scripts/write_findings.py

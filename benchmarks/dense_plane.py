@@ -75,9 +75,14 @@ def case(name: str, model: nn.Module, examples: int) -> Case:
     generator = torch.Generator().manual_seed(1)
     raw = torch.randint(0, 256, (examples, 1, 28, 28), generator=generator, dtype=torch.uint8)
     labels = torch.randint(0, 10, (examples,), generator=generator)
-    data = (raw.float().div(BYTES).sub(0.5).div(0.5), labels)
-    objective = td.Objective(model, nn.CrossEntropyLoss(), data, batch_size=BATCH)
-    loader = DataLoader(Pictures(raw.numpy(), labels), batch_size=BATCH)
+    return case_of(name, model, raw.float().div(BYTES).sub(0.5).div(0.5), labels)
+
+
+def case_of(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Case:
+    """A network on these images, which the loader reads from bytes."""
+    objective = td.Objective(model, nn.CrossEntropyLoss(), (images, labels), batch_size=BATCH)
+    raw = images.sub(images.min()).div(images.max() - images.min()).mul(BYTES).byte().numpy()
+    loader = DataLoader(Pictures(raw, labels), batch_size=BATCH)
     return Case(name, model, objective, td.random_directions(objective), loader)
 
 
@@ -92,7 +97,9 @@ def floor(made: Case, points: int) -> None:
 
 def surface(made: Case, side: int) -> None:
     """The plane itself: losses, accuracies, errors, checks and labels."""
-    td.plane(made.objective, made.directions, steps=(side, side))
+    td.plane(
+        made.objective, made.directions, steps=(side, side), method="dense", evaluation="plain"
+    )
 
 
 def loop_over_loader(made: Case, points: int) -> None:

@@ -20,19 +20,38 @@ if TYPE_CHECKING:
     from theodolite import results as results
     from theodolite import training as training
     from theodolite.certificates import certify as certify
+    from theodolite.curvature import convexity as convexity
     from theodolite.curvature import eigenpairs as eigenpairs
     from theodolite.curvature import spectral_density as spectral_density
+    from theodolite.curvature import surface_curvature as surface_curvature
     from theodolite.curvature import trace as trace
+    from theodolite.directions import adam_direction as adam_direction
+    from theodolite.directions import between as between
+    from theodolite.directions import eigenvector_directions as eigenvector_directions
+    from theodolite.directions import gradient_direction as gradient_direction
+    from theodolite.directions import orthogonalized as orthogonalized
+    from theodolite.directions import plane_through as plane_through
+    from theodolite.directions import principal_directions as principal_directions
+    from theodolite.directions import projection as projection
     from theodolite.directions import random_directions as random_directions
+    from theodolite.directions import random_planes as random_planes
+    from theodolite.exporting import export as export
     from theodolite.linalg import Operator as Operator
     from theodolite.objective import Objective as Objective
     from theodolite.operators import ggn as ggn
     from theodolite.operators import hessian as hessian
     from theodolite.parameters import ParameterSpace as ParameterSpace
     from theodolite.reporting import report as report
+    from theodolite.results import examples_needed as examples_needed
+    from theodolite.shapes import shape as shape
+    from theodolite.shapes import topology as topology
     from theodolite.surfaces import line as line
     from theodolite.surfaces import plane as plane
+    from theodolite.surfaces import plane_spread as plane_spread
+    from theodolite.surfaces import trajectory as trajectory
+    from theodolite.surfaces import volume as volume
     from theodolite.surveys import Target as Target
+    from theodolite.surveys import compare as compare
     from theodolite.surveys import survey as survey
 
 __version__ = "0.1.0"
@@ -42,17 +61,36 @@ _HOMES = {
     "Operator": "linalg",
     "ParameterSpace": "parameters",
     "Target": "surveys",
+    "adam_direction": "directions",
+    "between": "directions",
     "certify": "certificates",
+    "compare": "surveys",
+    "convexity": "curvature",
     "eigenpairs": "curvature",
+    "eigenvector_directions": "directions",
+    "examples_needed": "results",
+    "export": "exporting",
     "ggn": "operators",
+    "gradient_direction": "directions",
     "hessian": "operators",
     "line": "surfaces",
+    "orthogonalized": "directions",
     "plane": "surfaces",
+    "plane_spread": "surfaces",
+    "plane_through": "directions",
+    "principal_directions": "directions",
+    "projection": "directions",
     "random_directions": "directions",
+    "random_planes": "directions",
     "report": "reporting",
+    "shape": "shapes",
     "spectral_density": "curvature",
+    "surface_curvature": "curvature",
     "survey": "surveys",
+    "topology": "shapes",
     "trace": "curvature",
+    "trajectory": "surfaces",
+    "volume": "surfaces",
 }
 _MODULES = ("datasets", "errors", "findings", "models", "plots", "results", "training")
 
@@ -62,24 +100,43 @@ __all__ = [
     "ParameterSpace",
     "Target",
     "__version__",
+    "adam_direction",
+    "between",
     "certify",
+    "compare",
+    "convexity",
     "datasets",
     "eigenpairs",
+    "eigenvector_directions",
     "errors",
+    "examples_needed",
+    "export",
     "findings",
     "ggn",
+    "gradient_direction",
     "hessian",
     "line",
     "models",
+    "orthogonalized",
     "plane",
+    "plane_spread",
+    "plane_through",
     "plots",
+    "principal_directions",
+    "projection",
     "random_directions",
+    "random_planes",
     "report",
     "results",
+    "shape",
     "spectral_density",
+    "surface_curvature",
     "survey",
+    "topology",
     "trace",
     "training",
+    "trajectory",
+    "volume",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -78,3 +79,55 @@ def storable(value: Any) -> Any:
 def status_variable(dims: tuple[str, ...], values: Any) -> Variable:
     """The variable that tells a diverged cell from one never computed."""
     return (dims, np.asarray(values, dtype=np.uint8), {"long_name": f"status: {STATUS_MEANING}"})
+
+
+def examples_needed(result: xr.Dataset, error: float) -> int:
+    r"""How many examples a standard error of `error` needs, from the variance in `result`.
+
+    .. math:: n' = \left( \frac{e^2}{S^2} + \frac1N \right)^{-1}, \qquad
+        S^2 = s^2 \left( \frac1n - \frac1N \right)^{-1}
+
+    `result` is a plane or a line: its attributes hold the standard error s of the loss at the
+    start, the n examples it was measured on and, for a sample, the population N (else the
+    terms with N are zero). `error` is in the loss's own units. For samples by class the answer
+    is for a sample by class. Itself an estimate: the relative error of S is about
+    ``sqrt((k - 1) / 4 n)`` with k the kurtosis of the losses.
+
+    Raises `InvalidArgument` for an error that is not positive, or a result without the numbers.
+
+    >>> d = xr.Dataset(attrs={"start_loss_error": 0.1, "examples": 100})
+    >>> examples_needed(d, 0.05)  # half the error, four times the examples
+    400
+    """
+    notes = result.attrs
+    missing = [k for k in ("start_loss_error", "examples") if k not in notes]
+    if missing:
+        raise InvalidArgument(
+            f"the result does not record {' and '.join(missing)}.",
+            fix="pass a plane or a line measured through a td.Objective.",
+            code="E-B03",
+        )
+    population = notes.get("population")
+    known = float(notes["start_loss_error"])
+    return examples_for(error, known, int(notes["examples"]), population and int(population))
+
+
+def examples_for(error: float, known: float, examples: int, population: int | None = None) -> int:
+    """As `examples_needed`, from the standard error `known` on so many `examples`.
+
+    >>> examples_for(0.1, 0.1, 100, 1000), examples_for(0.0001, 0.1, 100, 1000)
+    (100, 1000)
+    """
+    if not error > 0:
+        raise InvalidArgument(f"error must be positive; got {error}.", code="E-B02")
+    if not known >= 0 or not math.isfinite(known):
+        raise InvalidArgument(
+            f"the variance is not known: the standard error is {known}.",
+            why="with one example, or where the loss is not finite, there is none.",
+            code="E-B02",
+        )
+    over = 0.0 if population is None else 1 / population
+    if known == 0 or 1 / examples <= over:
+        return 1 if known == 0 else examples
+    spread = known**2 / (1 / examples - over)
+    return max(1, math.ceil(1 / (error**2 / spread + over) * (1 - 1e-12)))

@@ -6,7 +6,7 @@ import json
 
 import xarray as xr
 from tests.reporting.shapes import EXAMPLES, FACTS, line, plane
-from tests.reporting.spectra import certificate, eigenvalues, spectrum, trace, training
+from tests.reporting.spectra import certificate, convexity, eigenvalues, spectrum, trace, training
 
 
 def headline(children: dict[str, xr.Dataset]) -> list[dict[str, object]]:
@@ -85,6 +85,7 @@ def survey(
         "spectrum": spectrum(kind),
         "eigenvalues": eigenvalues(kind),
         "trace": trace(kind),
+        "convexity": convexity(kind),
         "certificate": certificate(verdict),
         "training": training(kind),
     }

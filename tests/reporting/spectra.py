@@ -129,3 +129,27 @@ def training(kind: str, epochs: int = 40) -> xr.Dataset:
         {"epoch": epoch},
         seed=0,
     )
+
+
+def convexity(kind: str) -> xr.Dataset:
+    """Both ends of the spectrum over a coarse plane, more negative away from the start."""
+    x = np.linspace(-1, 1, 5)
+    top = {"bowl": 4.0, "chaos": 90.0}[kind]
+    r = np.hypot(x[:, None], x[None, :])
+    ratio = {"bowl": 0.02 - 0.2 * r, "chaos": -0.1 - 0.4 * r}[kind]
+    full = {
+        "largest_eigenvalue": top * (1 + r),
+        "largest_residual": 0.005 * top * (1 + r),
+        "smallest_eigenvalue": ratio * top * (1 + r),
+        "smallest_residual": 0.005 * top * (1 + r),
+        "ratio": ratio,
+        "ratio_error": 0.005 * (1 + np.abs(ratio)),
+        "products": 20 + 0 * r,
+        "converged": 1 + 0 * r,
+    }
+    dims = ("alpha", "beta")
+    variables = {k: (dims, v, {"long_name": k.replace("_", " ")}) for k, v in full.items()}
+    variables["status"] = results.status_variable(dims, np.full(r.shape, results.OK))
+    return results.dataset(
+        "convexity", variables, {"alpha": x, "beta": x}, tolerance=0.01, normalize="filter", seed=0
+    )

@@ -18,13 +18,19 @@ GROUPS = {
     "One measurement": {
         "plane": ("plane:plane", "Loss over random planes."),
         "line": ("line:line", "Loss along random lines."),
+        "trajectory": ("trajectory:trajectory", "Path of the training over a plane."),
         "spectrum": ("spectrum:spectrum", "Eigenvalues of the Hessian."),
+        "volume": ("volume:volume", "Loss over grids of three or more axes."),
+        "convexity": ("convexity:convexity", "Where around the weights the loss is convex."),
+        "shape": ("shape:shape", "Areas, widths, minima and saddles of a run's surfaces."),
     },
     "Runs": {
         "status": ("status:status", "What a run folder holds, and what is missing."),
         "resume": ("resume:resume", "Continue a run where it was left."),
+        "merge": ("merge:merge", "Collect what the shards of a run hold."),
         "report": ("report:report", "One HTML page from one or several runs."),
-        "compare": ("compare:compare", "The headline numbers of two runs, side by side."),
+        "compare": ("compare:compare", "The headline numbers of two or more runs."),
+        "export": ("export:export", "Results as netCDF, tables, meshes or figures."),
     },
     "More": {
         "findings": ("findings:findings", "Put published claims to the test."),

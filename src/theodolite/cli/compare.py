@@ -1,71 +1,43 @@
-"""``theodolite compare``: the headline numbers of two runs, side by side."""
+"""``theodolite compare``: the headline numbers of two or more runs."""
 
 from __future__ import annotations
 
 import json
-import math
-import re
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
+import xarray as xr
 from cyclopts import Parameter
 
+from theodolite.cli.two_runs import ALIASES, Condition, paired, parse_condition
+from theodolite.cli.two_runs import table_json as pair_json
+from theodolite.cli.two_runs import table_text as pair_text
 from theodolite.errors import InvalidArgument
 
-FORMATS = ("table", "json", "md")
-
-ALIASES = {
-    "sharpness": "largest_eigenvalue",
-    "accuracy_test": "test_accuracy",
-    "loss_test": "test_loss",
-}
-
-_CONDITION = re.compile(r"\s*([a-z_]+)\s*([<>])\s*([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(%?)\s*")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One headline number in both runs; ``change`` is the second minus the first."""
-
-    name: str
-    label: str
-    unit: str
-    first: tuple[float, float | None]
-    second: tuple[float, float | None]
-
-    @property
-    def change(self) -> float:
-        return self.second[0] - self.first[0]
-
-    @property
-    def relative(self) -> float:
-        """The change in percent of the first value's size; infinite from zero."""
-        if self.first[0] == 0:
-            return 0.0 if self.change == 0 else math.copysign(math.inf, self.change)
-        return 100 * self.change / abs(self.first[0])
-
-    @property
-    def errors(self) -> float:
-        """The change in combined errors; NaN where an error is missing."""
-        if self.first[1] is None or self.second[1] is None:
-            return math.nan
-        both = math.hypot(self.first[1], self.second[1])
-        return abs(self.change) / both if both else math.inf
+FORMATS = ("table", "json", "md", "csv")
 
 
 def compare(
     first: Annotated[str, Parameter(help="A run folder.")],
     second: Annotated[str, Parameter(help="Another run folder.")],
     /,
-    *,
-    format: Annotated[str, Parameter(help="table, json or md.")] = "table",
+    *more: Annotated[str, Parameter(help="Further run folders.")],
+    format: Annotated[str, Parameter(help="table, json, md or csv.")] = "table",
+    sort: Annotated[
+        str | None, Parameter(help="Order the runs by this number, for example loss.")
+    ] = None,
     fail_on: Annotated[
         tuple[str, ...],
         Parameter(help="Exit with 1 when true, as 'sharpness>+20%%' or 'loss>0.5'."),
     ] = (),
     as_json: Annotated[bool, Parameter(name="--json", help="The same as --format json.")] = False,
 ) -> int:
-    """Set the headline numbers of two runs side by side, with the change in standard errors."""
+    """Set the headline numbers of runs side by side.
+
+    Two runs: each number with its change in standard errors. More: one table, with the lowest
+    value of each number marked, and those that cannot be told from it. --fail-on holds the second
+    and all further runs against the first.
+    """
     from theodolite.cli import terminal
     from theodolite.surveys.reading import load_run
 
@@ -75,111 +47,58 @@ def compare(
             f"format must be one of {', '.join(FORMATS)}; got {format!r}.", code="E-I08"
         )
     conditions = [parse_condition(text) for text in fail_on]
-    trees = [load_run(run) for run in (first, second)]
-    rows = paired([json.loads(tree.attrs["headline"]) for tree in trees])
-    broken = [c.text for c in conditions if c.holds(rows)]
-    if chosen == "json":
-        plain = {"first": first, "second": second, "failed": broken, "numbers": table_json(rows)}
-        terminal.result(json.dumps(plain, indent=1))
+    runs = (first, second, *more)
+    trees = {run: load_run(run) for run in runs}
+    failed = {run: broken(trees[first], trees[run], conditions) for run in (second, *more)}
+    if len(runs) == 2 and sort is None and chosen != "csv":
+        terminal.result(two(runs, trees, chosen, failed[second]))
     else:
-        terminal.result(table_text(rows, (first, second), markdown=chosen == "md"))
-    for text in broken:
-        terminal.say(f"Failed: {text}")
-    return 1 if broken else 0
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A threshold on a value, or on its change where the number has a sign or a percent sign."""
-
-    text: str
-    name: str
-    above: bool
-    bound: float
-    kind: str
-
-    def holds(self, rows: list[Row]) -> bool:
-        """Whether the second run is beyond the bound; raises for a number that is not there."""
-        row = next((r for r in rows if r.name == self.name), None)
-        if row is None:
+        again = sorted({run for run in runs if runs.count(run) > 1})
+        if again:
             raise InvalidArgument(
-                f"{self.text!r} names no number that both runs have.",
-                fix=f"use one of {', '.join(r.name for r in rows) or 'none'}.",
-                code="E-I09",
+                f"each run may be named once; {again[0]!r} is there twice.", code="E-I21"
             )
-        value = {"percent": row.relative, "change": row.change, "value": row.second[0]}[self.kind]
-        return value > self.bound if self.above else value < self.bound
+        terminal.result(many(trees, chosen, sort, failed))
+    told = [(run, text) for run, texts in failed.items() for text in texts]
+    for run, text in told:
+        terminal.say(f"Failed: {text}" if len(runs) == 2 else f"Failed: {text} ({run})")
+    return 1 if told else 0
 
 
-def parse_condition(text: str) -> Condition:
-    """``sharpness>+20%`` (change in percent), ``loss>+0.1`` (change) or ``loss>0.5`` (value).
-
-    >>> parse_condition("sharpness>+20%").kind, parse_condition("loss<0.5").above
-    ('percent', False)
-    """
-    found = _CONDITION.fullmatch(text)
-    if found is None:
-        raise InvalidArgument(
-            f"a condition must look like 'sharpness>+20%' or 'loss>0.5'; got {text!r}.",
-            code="E-I09",
-        )
-    name, sign, bound, percent = found.groups()
-    kind = "percent" if percent else "change" if bound[0] in "+-" else "value"
-    return Condition(text, ALIASES.get(name, name), sign == ">", float(bound), kind)
+def broken(first: xr.DataTree, second: xr.DataTree, conditions: list[Condition]) -> list[str]:
+    """The conditions that the second run breaks against the first."""
+    rows = paired([json.loads(tree.attrs["headline"]) for tree in (first, second)])
+    return [c.text for c in conditions if c.holds(rows)]
 
 
-def paired(headlines: list[list[dict[str, Any]]]) -> list[Row]:
-    """The numbers that both runs have, in the first one's order."""
-    others = {n["name"]: n for n in headlines[1]}
-
-    def number(row: dict[str, Any]) -> tuple[float, float | None]:
-        return (math.nan if row["value"] is None else row["value"]), row["error"]
-
-    return [
-        Row(n["name"], n["label"], n["unit"], number(n), number(others[n["name"]]))
-        for n in headlines[0]
-        if n["name"] in others
-    ]
+def two(
+    runs: tuple[str, ...], trees: dict[str, xr.DataTree], chosen: str, failed: list[str]
+) -> str:
+    """Two runs with the change from the first to the second."""
+    first, second = runs
+    rows = paired([json.loads(trees[run].attrs["headline"]) for run in runs])
+    if chosen == "json":
+        plain = {"first": first, "second": second, "failed": failed, "numbers": pair_json(rows)}
+        return json.dumps(plain, indent=1)
+    return pair_text(rows, (first, second), markdown=chosen == "md")
 
 
-def table_json(rows: list[Row]) -> list[dict[str, Any]]:
-    def plain(value: float | None) -> float | None:
-        return value if value is not None and math.isfinite(value) else None
+def many(
+    trees: dict[str, xr.DataTree], chosen: str, sort: str | None, failed: dict[str, list[str]]
+) -> str:
+    """One table of all runs."""
+    from theodolite.cli import many_runs
+    from theodolite.surveys.comparing import compare as comparison
 
-    return [
-        {
-            "name": r.name,
-            "label": r.label,
-            "unit": r.unit,
-            "first": {"value": plain(r.first[0]), "error": r.first[1]},
-            "second": {"value": plain(r.second[0]), "error": r.second[1]},
-            "change": plain(r.change),
-            "change_percent": plain(r.relative),
-            "change_in_errors": plain(r.errors),
-        }
-        for r in rows
-    ]
-
-
-def table_text(rows: list[Row], names: tuple[str, str], *, markdown: bool) -> str:
-    """The rows as an aligned table, or as Markdown."""
-    from theodolite.reporting.numbers import Number, text
-
-    cells: list[tuple[str, ...]] = [("", *names, "change", "in errors")]
-    for r in rows:
-        shown = [text(Number(*side, unit=r.unit)) for side in (r.first, r.second)]
-        percent = f"{r.relative:+.1f} %" if math.isfinite(r.relative) else "-"
-        errors = f"{r.errors:.1f}" if math.isfinite(r.errors) else "-"
-        cells.append((r.label, *shown, percent, errors))
-    widths = [max(len(row[k]) for row in cells) for k in range(5)]
-    if markdown:
-        escaped = [[c.replace("|", "\\|") for c in row] for row in cells]
-        lines = ["| " + " | ".join(row) + " |" for row in escaped]
-        return "\n".join([lines[0], "|---|---:|---:|---:|---:|", *lines[1:]])
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if k == 0 else c.rjust(w)
-            for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
+    table = comparison(trees)
+    if sort is not None:
+        table = many_runs.sorted_by(table, ALIASES.get(sort, sort))
+    if chosen == "json":
+        plain = {**many_runs.plain_table(table), "sorted_by": sort, "failed": failed}
+        return json.dumps(plain, indent=1)
+    write: dict[str, Callable[[xr.Dataset], str]] = {
+        "table": many_runs.text_table,
+        "md": many_runs.markdown_table,
+        "csv": many_runs.csv_table,
+    }
+    return write[chosen](table)

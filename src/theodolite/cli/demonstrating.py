@@ -108,7 +108,8 @@ def plan_of(settings: Settings) -> tuple[Target, Plan]:
     x = torch.rand(settings.limit, 1, 28, 28, generator=generator)
     y = torch.arange(settings.limit) % 10
     objective = Objective(network, torch.nn.CrossEntropyLoss(), (x, y))
-    target = Target(objective, test=objective)
+    saved = tuple(f"epoch_{k:04d}.safetensors" for k in range(settings.epochs + 1))
+    target = Target(objective, test=objective, checkpoints=saved)
     return target, surveying.planned(target, configuration(Path("."), "skip", settings))
 
 

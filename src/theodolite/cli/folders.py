@@ -19,6 +19,11 @@ def default_folder(target: str, family: str | None) -> str:
     return str(Path("runs", "-".join(p.strip("-") or "run" for p in plain)))
 
 
+def merge_command(path: Path) -> str:
+    """The command that collects the shards of a run."""
+    return f"theodolite merge {shlex.quote(str(path))}"
+
+
 def resume_command(path: Path) -> str:
     """The command that continues a run, ready to be pasted into a shell."""
     return f"theodolite resume {shlex.quote(str(path))}"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from theodolite.cli.scale import Scale, Spread
 from theodolite.errors import InvalidArgument
 
 
@@ -37,6 +38,8 @@ class Options:
     ] = False
     dry_run: Annotated[bool, Parameter(help="Print the plan and do nothing else.")] = False
     as_json: Annotated[bool, Parameter(name="--json", help="Print JSON instead of a path.")] = False
+    scale: Scale = Scale()  # noqa: RUF009 (frozen, without state)
+    spread: Spread = Spread()  # noqa: RUF009
 
 
 def parse_range(text: str, name: str) -> tuple[list[float], int]:

@@ -24,6 +24,7 @@ FIVE = (
     "test_accuracy",
     "rise",
     "largest_eigenvalue",
+    "nonconvex_share",
     "negative_weight",
     "trace",
     "test_loss",
@@ -102,6 +103,7 @@ def plan_json(lines: Sequence[Outline], per_pass: float, path: Path) -> dict[str
 
 def headline_lines(tree: xr.DataTree) -> str:
     """The certificate's verdict and the five most telling numbers with their errors."""
+    from theodolite.reporting.convexity import bowl_note
     from theodolite.reporting.numbers import Number, text
 
     found = {row["name"]: row for row in json.loads(tree.attrs["headline"])}
@@ -114,7 +116,8 @@ def headline_lines(tree: xr.DataTree) -> str:
         number = Number(value, row["error"], row["exact"], row["unit"])
         note = f"  ({row['note']})" if row.get("note") else ""
         lines.append(f"{row['label']:{width}}  {text(number)}{note}")
-    return "\n".join(lines)
+    warning = bowl_note(tree)
+    return "\n".join([*lines, warning] if warning else lines)
 
 
 def failure_lines(tree: xr.DataTree) -> str:

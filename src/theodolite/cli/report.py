@@ -45,6 +45,8 @@ def report(
     if figures:
         for run, tree in zip(runs, trees, strict=True):
             written += reporting.save_figures(tree, Path(run) / "figures")
+        if len(runs) > 1:
+            written += reporting.save_multiples(trees, page.parent)
     if as_json:
         terminal.result(json.dumps({"report": str(page), "files": [str(w) for w in written]}))
     else:

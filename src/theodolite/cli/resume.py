@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from theodolite.cli.scale import Scale
+
 
 def resume(
     run: Annotated[str, Parameter(help="The run folder.")],
@@ -23,9 +25,14 @@ def resume(
     as_json: Annotated[
         bool, Parameter(name="--json", help="Print JSON instead of a path.")
     ] = False,
+    scale: Scale = Scale(),  # noqa: B008 (frozen, without state)
 ) -> int:
-    """Continue a run where it was left, from its own config.toml."""
+    """Continue a run where it was left, from its own config.toml.
+
+    What its shards hold is collected first.
+    """
     from theodolite.cli.running import resumed
+    from theodolite.cli.scale import engine_of
 
     return resumed(
         run,
@@ -35,4 +42,5 @@ def resume(
         yes=yes,
         dry_run=dry_run,
         as_json=as_json,
+        engine=engine_of(scale),
     )

@@ -9,29 +9,36 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from theodolite.cli import printing, terminal, watching
+from theodolite.cli import launching, printing, scale_lines, terminal, watching
 from theodolite.cli.consent import refuse_costly
 from theodolite.cli.durations import parse_duration
 from theodolite.cli.failures import FAILED, INCOMPLETE
 from theodolite.cli.folders import default_folder, resume_command
 from theodolite.cli.options import Options
+from theodolite.cli.precision import precision_line
+from theodolite.cli.scale import Spread, engine_of
 from theodolite.errors import InvalidArgument
 from theodolite.surveys import surveying
 from theodolite.surveys.configuration import Configuration, from_table, read_toml
 from theodolite.surveys.durable import check_writable
-from theodolite.surveys.factories import load_target, parse_arguments, resolved_name
+from theodolite.surveys.factories import parse_arguments, resolved_name
 from theodolite.surveys.folder import continued, run_path
 from theodolite.surveys.measures import MEASURES
 from theodolite.surveys.measures.start import ratio
 from theodolite.surveys.plan import Plan, outline
+from theodolite.surveys.pools import HERE, Engine
 from theodolite.surveys.reading import reading_store
+from theodolite.surveys.rebuilding import rebuilt
+from theodolite.surveys.settling import settled
+from theodolite.surveys.sharding import shard_folder, shard_folders
 from theodolite.surveys.store import Store
 from theodolite.surveys.surveying import Finished
-from theodolite.surveys.target import Target, adjusted
+from theodolite.surveys.target import Target
+from theodolite.surveys.workers import threads
 
 Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -51,6 +58,8 @@ class Job:
     yes: bool = False
     dry_run: bool = False
     as_json: bool = False
+    engine: Engine = HERE
+    spread: Spread = Spread()  # noqa: RUF009 (frozen, without state)
 
 
 def measured(
@@ -88,6 +97,8 @@ def measured(
             yes=options.yes,
             dry_run=options.dry_run,
             as_json=options.as_json,
+            engine=engine_of(options.scale, options.spread.shard),
+            spread=options.spread,
         )
     )
 
@@ -132,14 +143,15 @@ def seconds_of(time_budget: str | None) -> float | None:
 def resumed(run: str, **how: Any) -> int:
     """Continue the run in a folder from its own configuration."""
     path = run_path(run)
-    file = path / "config.toml"
-    if not file.exists():
+    places = [path, *(folder for _, folder in shard_folders(path))]
+    files = [p / "config.toml" for p in places if (p / "config.toml").exists()]
+    if not files:
         raise InvalidArgument(
             f"{path} holds no run to resume.",
             fix="pass a folder that has a config.toml.",
             code="E-I05",
         )
-    configuration = from_table(read_toml(file))
+    configuration = from_table(read_toml(files[0]))
     if configuration.target is None:
         raise InvalidArgument(
             f"the target of {path} was made in Python and cannot be built from here.",
@@ -152,32 +164,60 @@ def resumed(run: str, **how: Any) -> int:
 
 def carried_out(job: Job) -> int:
     """Build the target, print the plan, and, unless it is a dry run, do the work."""
+    launching.check(job.spread)
     if not job.dry_run:
         check_writable(job.path)
+    with threads(job.engine.threads):
+        return on_threads(job)
+
+
+def on_threads(job: Job) -> int:
+    """Do a job with every process on as many threads as its engine says."""
     target = built(job.configuration)
+    job = with_settings_found(job, target)
     terminal.say(printing.header(target))
     plan = surveying.planned(target, job.configuration)
     saved = kept(job, target)
     lines = outline(plan, saved)
     per_pass = seconds_a_pass(target)
     terminal.say(printing.plan_lines(lines, per_pass, plan, target, reasons=job.dry_run))
+    terminal.say(scale_lines.engine_line(job.engine, plan, target))
     if job.dry_run:
+        terminal.say(precision_line(target))
         terminal.say(f"Store    {job.path}  (nothing was written)")
+        if job.spread.launcher == "slurm":
+            terminal.say(launching.script(job.spread, job.path))
         if job.as_json:
-            terminal.result(json.dumps(printing.plan_json(lines, per_pass, job.path), indent=1))
+            terminal.result(
+                json.dumps(
+                    printing.plan_json(lines, per_pass, job.path)
+                    | scale_lines.engine_json(job.engine, plan, target),
+                    indent=1,
+                )
+            )
         return 0
     if saved is None and not job.yes:
         refuse_costly(plan, per_pass, ratio(target), job.time_budget)
+    if job.spread.launcher is not None:
+        return launching.launched(job.spread, job.engine, job.configuration, job.path, job.as_json)
     terminal.say(f"Store    {job.path}  (resumable)")
     finished = with_signals(job, target, plan)
     return concluded(job, finished)
 
 
+def with_settings_found(job: Job, target: Target) -> Job:
+    """The job with what must be tried out named, and a word about it."""
+    place = None if job.fresh else job.path
+    alone = job.engine.shard is None and job.spread.launcher is None
+    found = settled(target, job.configuration, place, alone=alone)
+    if found != job.configuration:
+        terminal.say(f"Points   {found.settings['planes']['evaluation']}")
+    return replace(job, configuration=found)
+
+
 def built(configuration: Configuration) -> Target:
     """The target at its checkpoint and on its sample of examples."""
-    c = configuration
-    made = load_target(c.target or "", c.arguments, device=c.device)
-    return adjusted(made, checkpoint=c.checkpoint, limit=c.limit)
+    return rebuilt(configuration)
 
 
 def seconds_a_pass(target: Target) -> float:
@@ -193,7 +233,8 @@ def kept(job: Job, target: Target) -> Store | None:
     if job.fresh:
         return None
     continued(job.path, surveying.identified(target, job.configuration))
-    place = job.path / "results.zarr"
+    shard = job.engine.shard
+    place = (job.path if shard is None else shard_folder(job.path, shard)) / "results.zarr"
     return reading_store(place) if (place / "zarr.json").exists() else None
 
 
@@ -228,6 +269,7 @@ def with_signals(job: Job, target: Target, plan: Plan) -> Finished:
                 time_budget=job.time_budget,
                 watch=watch,
                 command=["theodolite", *sys.argv[1:]],
+                engine=job.engine,
             )
     except (KeyboardInterrupt, SystemExit):
         terminal.say(f"Stopped; what was computed is saved. To go on: {resume_command(job.path)}")
@@ -236,6 +278,8 @@ def with_signals(job: Job, target: Target, plan: Plan) -> Finished:
 
 def concluded(job: Job, finished: Finished) -> int:
     """Write the report, print the numbers, and give the result to stdout."""
+    if job.engine.shard is not None:
+        return scale_lines.shard_done(job.engine.shard, finished, job.path, job.as_json)
     tree, outcome = finished.tree, finished.outcome
     page = printing.write_reports(tree, job.path)
     terminal.say(printing.headline_lines(tree))

@@ -9,7 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from theodolite.curvature.convexity_map import convexity as convexity
     from theodolite.curvature.eigenvalues import eigenpairs as eigenpairs
+    from theodolite.curvature.fitted import surface_curvature as surface_curvature
+    from theodolite.curvature.nonconvexity import nonconvex as nonconvex
     from theodolite.curvature.smoothing import negative_mass as negative_mass
     from theodolite.curvature.smoothing import smooth as smooth
     from theodolite.curvature.spectrum import assembled_density as assembled_density
@@ -20,23 +23,29 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "assembled_density": "spectrum",
+    "convexity": "convexity_map",
     "eigenpairs": "eigenvalues",
     "moment": "spectrum",
     "negative_mass": "smoothing",
+    "nonconvex": "nonconvexity",
     "probe_quadrature": "spectrum",
     "smooth": "smoothing",
     "spectral_density": "spectrum",
+    "surface_curvature": "fitted",
     "trace": "traces",
 }
 
 __all__ = [
     "assembled_density",
+    "convexity",
     "eigenpairs",
     "moment",
     "negative_mass",
+    "nonconvex",
     "probe_quadrature",
     "smooth",
     "spectral_density",
+    "surface_curvature",
     "trace",
 ]
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from theodolite.objective.rules import Sample
+from theodolite.objective.stratification import Design
+from theodolite.results import examples_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +25,23 @@ class Pass:
     hits: Float[Tensor, " sample"] | None
     hit_weights: Float[Tensor, " sample"] | None
     scale: float
+    design: Design | None = None
 
     def loss(self) -> float:
         """``scale * sum(weights * losses) / sum(weights)``, in float64."""
         return self.scale * _mean(self.losses, self.weights)
 
     def loss_error(self) -> float:
-        """Standard error of `loss` over the sampling of examples; NaN with fewer than two."""
-        return self.scale * _error(self.losses, self.weights)
+        """Standard error of `loss` over the sampling of examples; NaN with fewer than two.
+
+        With a `design` that of its sample, about the mean over all it was drawn from.
+        """
+        return self.scale * _error(self.losses, self.weights, self.design)
+
+    def examples_needed(self, error: float) -> int:
+        """How many examples a standard error of `error` in the loss needs (`results`)."""
+        population = None if self.design is None else self.design.population
+        return examples_for(error, self.loss_error(), len(self.losses), population)
 
     def accuracy(self) -> float:
         """The weighted share of right answers; NaN where there are no class labels."""
@@ -39,14 +53,23 @@ class Pass:
         """Standard error of `accuracy`."""
         if self.hits is None or self.hit_weights is None:
             return math.nan
-        return _error(self.hits, self.hit_weights)
+        return _error(self.hits, self.hit_weights, self.design)
+
+
+def gathered(samples: Sequence[Sample], scale: float, design: Design | None = None) -> Pass:
+    """The samples of all batches as one pass."""
+    losses, weights, hits, counts = zip(*samples, strict=True)
+    right = asked = None
+    if hits[0] is not None:
+        right, asked = torch.cat(hits), torch.cat(counts)
+    return Pass(torch.cat(losses), torch.cat(weights), right, asked, scale, design)
 
 
 def _mean(values: Tensor, weights: Tensor) -> float:
     return float((weights * _counted(values, weights)).sum() / weights.sum())
 
 
-def _error(values: Tensor, weights: Tensor) -> float:
+def _error(values: Tensor, weights: Tensor, design: Design | None) -> float:
     """Standard error of a weighted mean (the ratio estimator's, linearized).
 
     In NumPy, whose operations cost a fraction of torch's on so few numbers.
@@ -62,6 +85,8 @@ def _error(values: Tensor, weights: Tensor) -> float:
         gaps = w * (v - (w @ v) / total)
         size = float(np.abs(gaps).max()) or 1.0  # squares of large or tiny losses leave float64
         gaps = gaps / size
+        if design is not None and len(design.stratum) == len(gaps):
+            return design.error(gaps, float(total)) * size
         return math.sqrt(count / (count - 1) * float(gaps @ gaps)) * size / float(total)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,10 +13,11 @@ from torch import nn
 from theodolite.engines.snapshot import evaluation_flags, preserved, set_mode
 from theodolite.objective import forward as forwards
 from theodolite.objective import intake
-from theodolite.objective.checks import check_start
-from theodolite.objective.evaluation import Pass
+from theodolite.objective.checks import check_policy, check_settings, check_start
 from theodolite.objective.mistakes import named
+from theodolite.objective.pooling import by_layer
 from theodolite.objective.rules import Terms
+from theodolite.objective.stratification import Design
 from theodolite.parameters import ParameterSpace
 
 Objective = Any  # the class lives in a module that imports this one
@@ -60,6 +62,8 @@ def fill(
         put("device", settings.device)
         put("dtype", settings.dtype or space.entries[0].dtype)
         put("batch_norm", batch_norm)
+        put("pooling", by_layer(model, "not decided yet"))
+        put("design", None)
         put("mode", mode)
         put("data", replay.shielded(True))
         put("forward", forwards.build(model, space, settings.device, settings.dtype))
@@ -69,13 +73,42 @@ def fill(
         first = check_start(made)
         put("total_weight", float(first.weights.sum()))
         put("scale", made.total_weight if terms.summed else 1.0)
-        put(
-            "start_pass",
-            Pass(first.losses, first.weights, first.hits, first.hit_weights, made.scale),
-        )
+        put("start_pass", replace(first, scale=made.scale))
         put("fingerprint", fingerprint(made))
 
     preserved((model,), body)
+
+
+def with_batch_norm(objective: Objective, batch_norm: str) -> Objective:
+    """`objective` under another policy, on the same model, data and working copies."""
+    check_settings(batch_norm, objective.mode, None, None, None)
+    if batch_norm == objective.batch_norm:
+        return objective
+    made = _alike(objective, batch_norm=batch_norm)
+
+    def body() -> None:
+        evaluation_flags(grad=False)
+        set_mode(made.model, made.mode)
+        object.__setattr__(made, "pooling", by_layer(made.model, "not decided yet"))
+        object.__setattr__(made, "start_pass", check_policy(made))
+        object.__setattr__(made, "fingerprint", fingerprint(made))
+
+    preserved((made.model,), body)
+    return made
+
+
+def with_design(objective: Objective, design: Design | None) -> Objective:
+    """`objective` with errors about the population its data were sampled from."""
+    first = replace(objective.start_pass, design=design)
+    return _alike(objective, design=design, start_pass=first)
+
+
+def _alike(objective: Objective, **changed: Any) -> Objective:
+    """A copy that shares everything but what is changed."""
+    made = object.__new__(type(objective))
+    for name in objective.__dataclass_fields__:
+        object.__setattr__(made, name, changed.get(name, getattr(objective, name)))
+    return made
 
 
 def fitted(made: Objective, terms: Terms) -> Terms:
@@ -106,19 +139,14 @@ def fingerprint(made: Objective) -> str:
 
 def converted(objective: Objective, dtype: torch.dtype) -> Objective:
     """`objective` with its points, data and model in `dtype`; nothing is read or checked again."""
-    made = object.__new__(type(objective))
-    for name in objective.__dataclass_fields__:
-        object.__setattr__(made, name, getattr(objective, name))
     master = torch.float64 if dtype == torch.float64 else torch.float32
     space = ParameterSpace(objective.space.entries, master, objective.space.pruned)
-    changed = {
-        "space": space,
-        "start": objective.start.to(master),
-        "dtype": dtype,
-        "forward": forwards.converted(objective.forward, space, dtype),
-        "data": objective.data.converted(dtype),
-        "terms": objective.terms.converted(dtype),
-    }
-    for name, value in changed.items():
-        object.__setattr__(made, name, value)
-    return made
+    return _alike(
+        objective,
+        space=space,
+        start=objective.start.to(master),
+        dtype=dtype,
+        forward=forwards.converted(objective.forward, space, dtype),
+        data=objective.data.converted(dtype),
+        terms=objective.terms.converted(dtype),
+    )

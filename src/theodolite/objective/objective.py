@@ -19,10 +19,11 @@ from theodolite.objective import forward as forwards
 from theodolite.objective import intake, making
 from theodolite.objective.batches import Batch
 from theodolite.objective.checks import check_gradient, check_settings, refuse_recomputed
-from theodolite.objective.evaluation import Pass
+from theodolite.objective.evaluation import Pass, gathered
 from theodolite.objective.losses import example_loss
+from theodolite.objective.pooling import Pooling, policy_facts, samples
 from theodolite.objective.rules import BatchLoss, ModelLoss, Sample, Terms
-from theodolite.objective.statistics import batch_norm_layers, recompute
+from theodolite.objective.stratification import Design
 from theodolite.parameters import ParameterSpace
 
 Result = TypeVar("Result")
@@ -54,7 +55,8 @@ class Objective:
         (tuples, lists or dicts). It is read once and kept on the device up to `data_budget`.
     batch_norm
         ``"frozen"`` keeps the statistics the model came with; ``"recompute"`` sets them, for
-        every theta, to the pooled statistics of the whole data.
+        every theta, to the pooled statistics of the whole data: 1 F where all batches' activations
+        fit into `data_budget`, else 1 F a layer more (see ``facts()["batch_norm_way"]``).
     freeze_data
         Keep one reading of data that differ between readings (random augmentation).
     device, dtype
@@ -101,6 +103,8 @@ class Objective:
     scale: float
     total_weight: float
     start_pass: Pass
+    pooling: Pooling
+    design: Design | None
 
     def __init__(
         self,
@@ -259,19 +263,16 @@ class Objective:
 
     def sweep(self, sample: Callable[[Batch], Sample] | None = None) -> Pass:
         """One pass while the model already holds its tensors: inside `forward.run`."""
-        run = sample or (lambda batch: self.terms.sample(self.model, batch))
-        if self.batch_norm == "recompute":
-            batches = self.data.kept or tuple(self.data)
-            layers = batch_norm_layers(self.model)
-            recompute(layers, batches, lambda b: self.terms.run(self.model, b))
-        losses, weights, hits, counts = zip(*map(run, self.data), strict=True)
-        answered = hits[0] is not None
-        right, asked = (torch.cat(hits), torch.cat(counts)) if answered else (None, None)
-        return Pass(torch.cat(losses), torch.cat(weights), right, asked, self.scale)
+        run = sample or partial(self.terms.sample, self.model)
+        return gathered(samples(self, run), self.scale, self.design)
 
     def refuse_recompute(self, what: str) -> None:
         """Raise where a derivative would have to see through recomputed statistics."""
         refuse_recomputed(self.batch_norm, what)
+
+    def with_batch_norm(self, batch_norm: str) -> Objective:
+        """The same under another BatchNorm policy, sharing model, data and tensors; 2 to 4 F."""
+        return cast("Objective", making.with_batch_norm(self, batch_norm))
 
     def converted(self, dtype: torch.dtype) -> Objective:
         """The same objective in another precision, for checks; data in memory are converted."""
@@ -279,17 +280,17 @@ class Objective:
 
     def facts(self) -> dict[str, Any]:
         """What every result computed from this objective records."""
-        return {
+        found = {
             "model": type(self.model).__name__,
             "params": self.space.size,
             "examples": self.examples,
-            "batch_norm": self.batch_norm if batch_norm_layers(self.model) else "none",
             "mode": self.mode,
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": str(self.device),
             "loss_function": self.terms.label,
             "fingerprint": self.fingerprint,
         }
+        return found | policy_facts(self)
 
     def _point(self, theta: Tensor | None) -> Tensor:
         if theta is None:

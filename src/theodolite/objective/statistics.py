@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from theodolite.objective.batches import Batch
 
 
-class _Enough(Exception):
+class _Enough(BaseException):
     """Leaves a forward pass once the layer of interest has seen its input."""
 
 
 @dataclass(eq=False)
-class _Moments:
+class Moments:
     """Count, mean and sum of squared deviations by channel, merged exactly over batches."""
 
     count: int = 0
@@ -26,16 +26,23 @@ class _Moments:
     spread: Tensor | None = None
 
     def add(self, x: Tensor) -> None:
+        """Take in a layer's input, channels in the second dimension; in float64."""
         dims = [d for d in range(x.dim()) if d != 1]
-        x = x.double()
-        count, mean = x.numel() // x.shape[1], x.mean(dims)
+        x = x.detach().double()
+        mean = x.mean(dims)
         spread = ((x - mean.view(1, -1, *[1] * (x.dim() - 2))) ** 2).sum(dims)
-        if self.mean is None or self.spread is None:
-            self.count, self.mean, self.spread = count, mean, spread
+        self.merge(Moments(x.numel() // x.shape[1], mean, spread))
+
+    def merge(self, other: Moments) -> None:
+        """Take in the moments of other examples, each side weighted by its count."""
+        if other.mean is None or other.spread is None:
             return
-        total, gap = self.count + count, mean - self.mean
-        self.mean = self.mean + gap * (count / total)
-        self.spread = self.spread + spread + gap**2 * (self.count * count / total)
+        if self.mean is None or self.spread is None:
+            self.count, self.mean, self.spread = other.count, other.mean, other.spread
+            return
+        total, gap = self.count + other.count, other.mean - self.mean
+        self.mean = self.mean + gap * (other.count / total)
+        self.spread = self.spread + other.spread + gap**2 * (self.count * other.count / total)
         self.count = total
 
     def write(self, layer: _BatchNorm) -> None:
@@ -50,57 +57,51 @@ class _Moments:
 
 
 def batch_norm_layers(model: nn.Module) -> list[_BatchNorm]:
-    """The layers with running statistics."""
+    """The layers with running statistics, each once, in the order the model registers them."""
     return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
 
 
 def recompute(
-    layers: list[_BatchNorm], batches: Sequence[Batch], call: Callable[[Batch], Any]
+    layers: list[_BatchNorm], batches: Iterable[Batch], call: Callable[[Batch], Any]
 ) -> int:
     """Set every layer's running statistics to the moments of its input over all `batches`.
 
-    Layers are set in the order the forward pass reaches them, each from inputs normalized with
-    the pooled statistics of those before it: the result does not depend on how the data are
-    split, and the loss equals that of one pass in training mode over the whole data as one
-    batch with dropout off. Call inside a substituted model, in evaluation mode: the statistics
-    written are working copies. Costs one pass for one batch, otherwise one pass a layer, each
-    stopped at its layer; returns that number.
+    Layers are set one by one, each from inputs normalized with the pooled statistics of those
+    before it: the result does not depend on how the data are split, and the loss equals that of
+    one pass in training mode over the whole data as one batch with dropout off. Call inside a
+    substituted model, in evaluation mode: the statistics written are working copies.
+
+    Every batch goes up to the first layer not yet set. Where batches take different ways, the
+    layer registered first among those they stop at is next, set from the batches that stop
+    there. A layer used twice keeps the statistics of its first use; one never reached keeps
+    those it came with. Costs one pass a layer, each stopped at its layer, and holds one batch's
+    activations at a time; returns the number of passes. `lockstep.together` gives the same
+    numbers in one pass.
     """
-    waiting = {id(m) for m in layers}
-    if len(batches) == 1:
-        _with_hooks(layers, _settle_at_once(waiting), lambda: call(batches[0]))
-        return 1
-    passes = 0
-    while waiting and _settle_next(layers, waiting, batches, call):
+    waiting, passes = {id(m) for m in layers}, 0
+    while waiting:
+        found = _first_inputs(layers, waiting, batches, call)
+        reached = [m for m in layers if id(m) in found]
+        if not reached:
+            break
         passes += 1
+        found[id(reached[0])].write(reached[0])
+        waiting.discard(id(reached[0]))
     return passes
 
 
-def _settle_at_once(waiting: set[int]) -> Callable[[_BatchNorm, tuple[Tensor, ...]], None]:
-    def hook(module: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
-        if id(module) in waiting:
-            waiting.discard(id(module))
-            moments = _Moments()
-            moments.add(inputs[0])
-            moments.write(module)
-
-    return hook
-
-
-def _settle_next(
+def _first_inputs(
     layers: list[_BatchNorm],
     waiting: set[int],
-    batches: Sequence[Batch],
+    batches: Iterable[Batch],
     call: Callable[[Batch], Any],
-) -> bool:
-    """Settle the first layer still waiting; false if the forward pass reaches none."""
-    moments = _Moments()
-    reached: list[_BatchNorm] = []
+) -> dict[int, Moments]:
+    """By layer, the moments over the batches for which it is the first one still waiting."""
+    found: dict[int, Moments] = {}
 
-    def hook(module: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
+    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if id(module) in waiting:
-            reached.append(module)
-            moments.add(inputs[0])
+            found.setdefault(id(module), Moments()).add(inputs[0])
             raise _Enough
 
     def through() -> None:
@@ -110,22 +111,19 @@ def _settle_next(
             except _Enough:
                 continue
 
-    _with_hooks(layers, hook, through)
-    if not reached:
-        return False
-    moments.write(reached[0])
-    waiting.discard(id(reached[0]))
-    return True
+    with_hooks(layers, hook, through)
+    return found
 
 
-def _with_hooks(
-    layers: list[_BatchNorm],
-    hook: Callable[[_BatchNorm, tuple[Tensor, ...]], None],
+def with_hooks(
+    layers: Sequence[nn.Module],
+    hook: Callable[[nn.Module, tuple[Any, ...]], None],
     body: Callable[[], Any],
-) -> None:
+) -> Any:
+    """`body()` while `hook` sees the inputs of every layer."""
     handles = [m.register_forward_pre_hook(hook) for m in layers]
     try:
-        body()
+        return body()
     finally:
         for handle in handles:
             handle.remove()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from theodolite.plots import palette
+from theodolite.plots.barcode import plot_barcode
 from theodolite.plots.certificate import certificate_rows, plot_certificate
+from theodolite.plots.convexity import plot_convexity
 from theodolite.plots.density import (
     density_floor,
     finished,
@@ -15,6 +17,7 @@ from theodolite.plots.dress import distance_label
 from theodolite.plots.eigenvalues import plot_eigenvalues
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
 from theodolite.plots.line import line_from_plane, plot_line, share_log
+from theodolite.plots.merge_tree import plot_merge_tree
 from theodolite.plots.plane import (
     minimum,
     plot_plane,
@@ -24,15 +27,25 @@ from theodolite.plots.plane import (
     status_of,
 )
 from theodolite.plots.plane_3d import plot_plane_3d
+from theodolite.plots.shape import plot_shape
+from theodolite.plots.small_multiples import Panel, plot_small_multiples
 from theodolite.plots.spectral_density import (
     draw_curve,
     kernel_words,
     plot_spectral_density,
 )
+from theodolite.plots.surface_colors import surface_colors
 from theodolite.plots.training import plot_training
+from theodolite.plots.trajectory import (
+    percent,
+    plot_trajectory,
+    plot_trajectory_distance,
+    plot_trajectory_losses,
+)
 
 __all__ = [
     "Heights",
+    "Panel",
     "certificate_rows",
     "density_floor",
     "distance_label",
@@ -45,19 +58,29 @@ __all__ = [
     "minimum",
     "negative_share",
     "palette",
+    "percent",
     "plain",
+    "plot_barcode",
     "plot_certificate",
+    "plot_convexity",
     "plot_eigenvalues",
     "plot_line",
+    "plot_merge_tree",
     "plot_plane",
     "plot_plane_3d",
+    "plot_shape",
+    "plot_small_multiples",
     "plot_spectral_density",
     "plot_training",
+    "plot_trajectory",
+    "plot_trajectory_distance",
+    "plot_trajectory_losses",
     "scale_bar",
     "share_log",
     "shown_field",
     "smooth_together",
     "status_counts",
     "status_of",
+    "surface_colors",
     "wide_spread",
 ]

@@ -24,12 +24,14 @@ def plot_plane(
     variable: str = "loss",
     scale: Heights | None = None,
     colorbar: bool = True,
+    marks: bool = True,
 ) -> Axes:
     """Draw `variable` over (alpha, beta) as cells with labeled contour lines; return `ax`.
 
     One cell a measured point, nothing smoothed. `scale` defaults to ``heights(plane)``; pass the
     same one to every panel that is to be compared. Diverged and failed cells are hatched and
-    counted in the legend, points not computed stay empty. Raises ``InvalidArgument`` for a
+    counted in the legend, points not computed stay empty. `marks` are the start, the lowest point
+    and the legend. Raises ``InvalidArgument`` for a
     result of another quantity. Not checked: that planes drawn beside each other share directions.
     """
     require(plane, "plane", "alpha", "beta")
@@ -42,8 +44,9 @@ def plot_plane(
     )
     mesh.set_clim(*limits)
     _contours(ax, alpha, beta, field, scale)
-    _no_value(ax, plane, status_of(plane, variable))
-    _marks(ax, plane, variable)
+    draw_gaps(ax, plane, status_of(plane, variable))
+    if marks:
+        _marks(ax, plane, variable)
     _scale_bar(ax, plane)
     ax.set_xlabel(distance_label(plane, 1))
     ax.set_ylabel(distance_label(plane, 2))
@@ -136,11 +139,14 @@ def _contours(
         return
     middle = (finite.min() + finite.max()) / 2
     colors = ["white" if v < middle else palette.ON_FIELD for v in inside]
-    lines = ax.contour(alpha, beta, field, levels=inside, colors=colors, linewidths=0.8)
+    lines = ax.contour(
+        alpha, beta, field, levels=inside, colors=colors, linewidths=0.8, linestyles="solid"
+    )
     ax.clabel(lines, fmt=at, fontsize=8, inline_spacing=3)
 
 
-def _no_value(ax: Axes, plane: xr.Dataset, status: np.ndarray | None) -> None:
+def draw_gaps(ax: Axes, plane: xr.Dataset, status: np.ndarray | None) -> None:
+    """Hatch the cells that diverged or failed, with their number as the label."""
     if status is None:
         return
     x, y = cell_edges(plane["alpha"].values), cell_edges(plane["beta"].values)

@@ -6,5 +6,6 @@ from theodolite.reporting.figures import save_figures
 from theodolite.reporting.html import report
 from theodolite.reporting.json import write_summary
 from theodolite.reporting.markdown import write_markdown
+from theodolite.reporting.multiples import save_multiples
 
-__all__ = ["report", "save_figures", "write_markdown", "write_summary"]
+__all__ = ["report", "save_figures", "save_multiples", "write_markdown", "write_summary"]

@@ -14,6 +14,11 @@ from theodolite.errors import InvalidArgument, InvalidData, InvalidType
 from theodolite.plots import finished
 from theodolite.reporting.headline import Headline, written_headline
 from theodolite.reporting.numbers import Number
+from theodolite.reporting.trajectory_parts import (
+    is_trajectory_plane,
+    trajectory_of,
+    trajectory_plane_of,
+)
 from theodolite.results import SCHEMA
 
 Reportable = xr.DataTree | xr.Dataset
@@ -21,13 +26,20 @@ Reportable = xr.DataTree | xr.Dataset
 NEEDED = {
     "plane": {"loss"},
     "line": {"loss"},
+    "volume": {"loss"},
     "spectral_density": {"node", "weight"},
     "eigenpairs": {"residual"},
     "trace": {"trace", "standard_error"},
+    "convexity": {"ratio", "smallest_eigenvalue", "status"},
+    "trajectory": {"coordinates"},
     "certificate": {"figure", "bound", "passed"},
     "training": {"loss"},
 }
 """What a result must hold to be reported; a run that was stopped may hold less."""
+
+
+RECOMPUTED = "_recomputed"
+"""How a plane's name ends when it repeats another with BatchNorm statistics recomputed."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +49,15 @@ class Contents:
     label: str
     attrs: Mapping[str, Any]
     planes: tuple[xr.Dataset, ...] = ()
+    recomputed: Mapping[int, xr.Dataset] = field(default_factory=dict)
     lines: tuple[xr.Dataset, ...] = ()
+    volumes: tuple[xr.Dataset, ...] = ()
     spectrum: xr.Dataset | None = None
     eigenvalues: xr.Dataset | None = None
     trace: xr.Dataset | None = None
+    convexity: xr.Dataset | None = None
+    trajectory: xr.Dataset | None = None
+    trajectory_plane: xr.Dataset | None = None
     certificate: xr.Dataset | None = None
     training: xr.Dataset | None = None
     headline: tuple[Headline, ...] = ()
@@ -100,10 +117,7 @@ def _contents(tree: Any, label: str | None) -> Contents:
             )
 
     def every(quantity: str) -> tuple[xr.Dataset, ...]:
-        needed = NEEDED[quantity]
-        return tuple(
-            r for _, r in results if r.attrs.get("quantity") == quantity and needed <= set(r)
-        )
+        return tuple(r for _, r in results if _is(r, quantity))
 
     def first(quantity: str) -> xr.Dataset | None:
         return next(iter(every(quantity)), None)
@@ -115,6 +129,9 @@ def _contents(tree: Any, label: str | None) -> Contents:
             fix="pass a tree whose children were made by survey(), plane(), spectral_density()...",
             code="E-H01",
         )
+    planes, recomputed = _variants(
+        [(n, r) for n, r in results if _is(r, "plane") and not is_trajectory_plane(r)]
+    )
     attrs = {str(k): v for k, v in tree.attrs.items()} if isinstance(tree, xr.DataTree) else {}
     facts = _facts([*every("plane"), *every("line"), *(r for _, r in results)])
     spectrum = first("spectral_density")
@@ -123,16 +140,37 @@ def _contents(tree: Any, label: str | None) -> Contents:
     return Contents(
         label=label or str(attrs.get("model") or facts.get("model") or "model"),
         attrs=attrs,
-        planes=every("plane"),
+        planes=planes,
+        recomputed=recomputed,
         lines=every("line"),
+        volumes=every("volume"),
         spectrum=spectrum if spectrum is not None and spectrum.sizes["probe"] else None,
         eigenvalues=first("eigenpairs"),
         trace=first("trace"),
+        convexity=first("convexity"),
+        trajectory=trajectory_of(results),
+        trajectory_plane=trajectory_plane_of(results),
         certificate=first("certificate"),
         training=first("training") if history is None else history,
         headline=written_headline(attrs),
         facts=facts,
     )
+
+
+def _is(result: xr.Dataset, quantity: str) -> bool:
+    return result.attrs.get("quantity") == quantity and NEEDED[quantity] <= set(result)
+
+
+def _variants(
+    planes: Sequence[tuple[str, xr.Dataset]],
+) -> tuple[tuple[xr.Dataset, ...], dict[int, xr.Dataset]]:
+    """The planes, and by their places those measured again with recomputed statistics."""
+    names = [n for n, _ in planes]
+    again = {n.removesuffix(RECOMPUTED): r for n, r in planes if n.endswith(RECOMPUTED)}
+    again = {n: r for n, r in again.items() if n in names}
+    first = [(n, r) for n, r in planes if n.removesuffix(RECOMPUTED) not in again or n in again]
+    pairs = {k: again[n] for k, (n, _) in enumerate(first) if n in again}
+    return tuple(r for _, r in first), pairs
 
 
 def _results(tree: Any) -> list[tuple[str, xr.Dataset]]:

@@ -60,6 +60,46 @@ EXPLANATIONS = {
         "between two others, and it says nothing about other data than the examples used.",
         "subset",
     ),
+    "convexity": Explanation(
+        "The smallest eigenvalue of the full Hessian over the largest, at points of the first "
+        "plane: blue where none was negative, orange where the loss bends down in some direction.",
+        "Almost every network has slightly negative directions, so read how negative they are. A "
+        "blue point is one where no negative direction was found; an orange one surely has one.",
+        "slice-curvature",
+    ),
+    "overlay": Explanation(
+        "Signs of curvature and slopes of the loss, from a spline through the points of the plane; "
+        "where they are smaller than the spline's own error, no sign and no arrow is drawn.",
+        "These are curvatures of two directions. Each is a weighted mean of the curvatures of the "
+        "full space, so crosses do not show that it has no negative direction.",
+        "slice-curvature",
+    ),
+    "trajectory": Explanation(
+        "The checkpoints of the training, dropped onto the plane of their two principal axes: the "
+        "loss of the plane as color, the path over it, and beside it the loss each checkpoint "
+        "really has.",
+        "Two axes explain most of a random walk in any number of dimensions too; compare the share "
+        "with the random walk's, not with zero. The path lies beside the plane, so its loss is not "
+        "the height under it, and a plane through BatchNorm networks has the last checkpoint's "
+        "statistics everywhere.",
+        "principal-axes",
+    ),
+    "shape": Explanation(
+        "How wide, how rough and how large the surface is below chosen losses, taken from the "
+        "planes above: the mean over planes, with what the examples and the grid leave open.",
+        "Everything here is a number of the planes, in the unit of their axes: directions of "
+        "another length give other areas and widths. A width that the plane's border cuts off is "
+        "only a lower bound, and a rough line may be a coarse grid.",
+        "slice-topology",
+    ),
+    "topology": Explanation(
+        "Every minimum of the first surface from its own height to the saddle where it joins a "
+        "lower one (barcode), and in what order they join (merge tree).",
+        "A minimum of a slice is in general no minimum of the loss, and one on the border may go "
+        "on falling outside. Short bars come with noise and with the grid: read those within two "
+        "standard errors as none, and the average distance (SMAD) with the number of minima.",
+        "slice-topology",
+    ),
     "training": Explanation(
         "The history of the run that ended at the surveyed weights.",
         "One run has no error bar: a second seed can move these curves by more than the "
@@ -89,6 +129,34 @@ PITFALLS = (
         "A slice that is not convex proves that the surface is not; a convex slice proves "
         "nothing, and a saddle with few negative directions is drawn as a minimum.",
         "Li et al. 2018, arXiv:1712.09913; Böttcher and Wheeler 2022, arXiv:2208.13219",
+    ),
+    Pitfall(
+        "slice-curvature",
+        "A slice's curvature is a mean of the full one",
+        "In a basis of eigenvectors the curvature along a unit direction is the sum of all "
+        "eigenvalues, each weighted by the direction's squared component. Among millions of small "
+        "positive ones a random direction barely meets the few negative ones. Find them with the "
+        "smallest eigenvalue, not with more random planes.",
+        "Li et al. 2018, arXiv:1712.09913, section 6",
+    ),
+    Pitfall(
+        "principal-axes",
+        "A random walk looks like a path with a plan",
+        "The two principal axes of a random walk in many dimensions hold 76 % of its variance "
+        "about the mean and 90 % of its squared distances from the last point, and drawn on them "
+        "it is a smooth curve. A high share alone shows no structure, and a smooth curve no "
+        "valley.",
+        "Antognini and Sohl-Dickstein 2018, arXiv:1806.08805; Li et al. 2018, arXiv:1712.09913",
+    ),
+    Pitfall(
+        "slice-topology",
+        "The minima of a slice are not minima of the loss",
+        "Along a plane the loss can rise both ways at a point where it falls in a thousand other "
+        "directions, and two valleys parted by a ridge in the plane may be one valley outside it. "
+        "Counts, persistence and saddle-minimum distances describe the slice and its grid; they "
+        "can be compared between models on the same directions, spans and steps, over several "
+        "planes, and not with numbers from another grid.",
+        "Chen et al. 2026, arXiv:2602.07135",
     ),
     Pitfall(
         "normalization",

@@ -20,6 +20,9 @@ from theodolite.plots import (
     plot_plane_3d,
     plot_spectral_density,
     plot_training,
+    plot_trajectory,
+    plot_trajectory_distance,
+    plot_trajectory_losses,
     share_log,
 )
 from theodolite.reporting.contents import Contents, Reportable, read_trees
@@ -63,6 +66,16 @@ def drawings(contents: Contents) -> Mapping[str, Drawing]:
         found["spectrum"] = (draw, None)
     if contents.eigenvalues is not None:
         found["eigenvalues"] = (partial(plot_eigenvalues, contents.eigenvalues), None)
+    if contents.trajectory is not None:
+        below = contents.trajectory_plane
+        found["trajectory"] = (partial(plot_trajectory, contents.trajectory, plane=below), None)
+        found["trajectory_distance"] = (
+            partial(plot_trajectory_distance, contents.trajectory),
+            None,
+        )
+        if "loss" in contents.trajectory:
+            losses = partial(plot_trajectory_losses, contents.trajectory)
+            found["trajectory_losses"] = (losses, None)
     if contents.training is not None:
         found["training"] = (partial(plot_training, contents.training), None)
     return found

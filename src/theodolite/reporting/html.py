@@ -13,13 +13,18 @@ from markupsafe import Markup
 from theodolite.plots import plain, status_counts
 from theodolite.reporting import assets, pictures, provenance, sparks, tables
 from theodolite.reporting.contents import Contents, Reportable, read_trees
+from theodolite.reporting.convexity import convexity_caption
 from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
 from theodolite.reporting.files import write_text
+from theodolite.reporting.multiples import multiples_picture
 from theodolite.reporting.numbers import parts
 from theodolite.reporting.numbers import text as number_text
+from theodolite.reporting.overlays import overlay_choices
 from theodolite.reporting.pack import METRICS, SPLITS, json_for_script, page_data, variable_of
 from theodolite.reporting.sentences import cited_text, plain_text
+from theodolite.reporting.shapes import complete, shape_panels
 from theodolite.reporting.summary import Summary, summarize
+from theodolite.reporting.trajectory import trajectory_paths
 from theodolite.results import package_version
 
 
@@ -59,13 +64,15 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             script=Markup(script),
             plotly=Markup(plotly),
             data=Markup(json_for_script(content)),
-            stills=_stills(surveys),
+            stills=_stills(surveys) | {"multiples": multiples_picture(surveys, summary)},
             art=sparks.contour_art(surveys[0].planes[0] if surveys[0].planes else None),
             controls=_controls(surveys),
             rows=tables.headline_rows(summary.models),
             wide_spectrum=content["wide_within"] is not None,
             sections=_sections(surveys, summary),
+            shapes=shape_panels(surveys),
             byline=_byline(summary),
+            paths=trajectory_paths(surveys),
             explanations=EXPLANATIONS,
             pitfalls=PITFALLS,
             version=package_version(),
@@ -88,6 +95,7 @@ def _environment() -> Environment:
         counts=status_counts,
         tables=tables,
         provenance=provenance,
+        convexity_caption=convexity_caption,
         sentence=plain_text,
         series_dash=series_dash,
     )
@@ -106,6 +114,7 @@ def _stills(surveys: Sequence[Contents]) -> dict[str, Any]:
         "models": own,
         "cuts": pictures.cut_pictures(surveys),
         "lines": pictures.line_picture(surveys),
+        "convexity": pictures.convexity_pictures(surveys),
         "training": pictures.training_pictures(surveys),
     }
 
@@ -122,7 +131,8 @@ def _controls(surveys: Sequence[Contents]) -> dict[str, Any]:
         "planes": max((len(c.planes) for c in surveys), default=0),
         "test": having["test_loss"],
         "accuracy": having["accuracy"],
-        "error": any("loss_error" in p for p in planes),
+        "variants": any(c.recomputed for c in surveys),
+        "overlays": overlay_choices(planes),
     }
 
 
@@ -137,6 +147,9 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
             "Curvature",
             any(c.spectrum is not None or c.eigenvalues is not None for c in surveys),
         ),
+        ("shape", "Shape", any(complete((*c.planes, *c.volumes)) for c in surveys)),
+        ("convexity", "Convexity", any(c.convexity is not None for c in surveys)),
+        ("path", "Path", any(c.trajectory is not None for c in surveys)),
         ("training", "Training", any(c.training is not None for c in surveys)),
         ("certificate", "Certificate", any(c.certificate is not None for c in surveys)),
         ("advice", "Advice", any(m.advice for m in summary.models)),

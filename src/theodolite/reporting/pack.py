@@ -26,6 +26,8 @@ from theodolite.plots import (
     wide_spread,
 )
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.overlays import pack_overlays, pack_samples
+from theodolite.reporting.variants import shared_note
 
 METRICS = ("loss", "accuracy")
 SPLITS = ("train", "test")
@@ -37,7 +39,8 @@ def page_data(surveys: Sequence[Contents], title: str) -> dict[str, Any]:
         "title": title,
         "labels": [c.label for c in surveys],
         "colormap": [_hex(rgb) for rgb in colormaps[palette.SURFACE](np.linspace(0, 1, 64))],
-        "planes": [[pack_plane(p) for p in c.planes] for c in surveys],
+        "planes": [[pack_variants(c, k) for k in range(len(c.planes))] for c in surveys],
+        "variants": shared_note(surveys),
         "scales": scales(surveys),
         "lines": [[pack_line(x) for x in c.lines] for c in surveys],
         **_spectra(surveys),
@@ -68,9 +71,19 @@ def pack_array(values: np.ndarray) -> dict[str, Any]:
     return {"shape": list(data.shape), "f32": base64.b64encode(data.tobytes()).decode("ascii")}
 
 
+def pack_variants(contents: Contents, number: int) -> dict[str, Any]:
+    """A plane and, where it was measured again with recomputed statistics, that one in it."""
+    again = contents.recomputed.get(number)
+    plane = contents.planes[number]
+    return pack_plane(plane) | {
+        "recomputed": None if again is None else pack_plane(again),
+        "normed": str(plane.attrs.get("batch_norm", "none")) == "frozen",
+    }
+
+
 def pack_plane(plane: xr.Dataset) -> dict[str, Any]:
     """A plane with every metric it has, in (alpha, beta) order."""
-    ordered = plane.transpose("alpha", "beta").sortby(["alpha", "beta"])
+    ordered = plane.transpose("alpha", "beta", ...).sortby(["alpha", "beta"])
     names = [f"{v}{e}" for m in METRICS for s in SPLITS for v in [variable_of(m, s)] for e in _ENDS]
     bar = scale_bar(plane)
     return {
@@ -81,6 +94,8 @@ def pack_plane(plane: xr.Dataset) -> dict[str, Any]:
         "counts": status_counts(plane) if "status" in plane else {},
         "labels": [distance_label(plane, 1), distance_label(plane, 2)],
         "bar": None if bar is None else {"length": bar[0], "percent": bar[1]},
+        "overlays": pack_overlays(plane),
+        "samples": pack_samples(plane),
         "start": _covers_zero(plane["alpha"].values) and _covers_zero(plane["beta"].values),
     }
 
@@ -93,7 +108,7 @@ def _pack_status(plane: xr.Dataset, variable: str) -> str:
 
 
 def scales(surveys: Sequence[Contents]) -> list[dict[str, Any]]:
-    """For each plane number and variable the scale all models share, log and linear.
+    """For each plane number and variable the scale all models and variants share.
 
     A log scale is missing where a value is zero or negative, and for accuracies.
     """
@@ -101,6 +116,7 @@ def scales(surveys: Sequence[Contents]) -> list[dict[str, Any]]:
     out = []
     for number in range(most):
         planes = [c.planes[number] for c in surveys if number < len(c.planes)]
+        planes += [c.recomputed[number] for c in surveys if number in c.recomputed]
         found = {}
         for variable in (variable_of(m, s) for m in METRICS for s in SPLITS):
             having = [p for p in planes if variable in p]

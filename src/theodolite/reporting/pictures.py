@@ -21,6 +21,7 @@ from theodolite.plots import (
     line_from_plane,
     negative_share,
     palette,
+    plot_convexity,
     plot_eigenvalues,
     plot_line,
     plot_plane,
@@ -102,6 +103,16 @@ def line_picture(surveys: Sequence[Contents]) -> str:
     """All random lines of all models in one picture."""
     lines = [(k, c.label, x) for k, c in enumerate(surveys) for x in c.lines]
     return picture(partial(_draw_lines, lines), "lines", (9.0, 3.6)) if lines else ""
+
+
+def convexity_pictures(surveys: Sequence[Contents]) -> tuple[str, ...]:
+    """The convexity map of every model that has one."""
+    return tuple(
+        picture(partial(plot_convexity, c.convexity), f"v{m}", SQUARE)
+        if c.convexity is not None
+        else ""
+        for m, c in enumerate(surveys)
+    )
 
 
 def training_pictures(surveys: Sequence[Contents]) -> tuple[str, ...]:

@@ -13,12 +13,11 @@ from theodolite.plots import line_from_plane, negative_share
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number
 from theodolite.results import OK
+from theodolite.shapes import bend_shares
 
 DISTANCES = (0.1, 0.25, 0.5, 1.0)
 QUOTED = 0.1
 """The distance of the headline number "rise"."""
-ROUNDING = 1e-6
-"""Relative size of a second difference that single precision alone can make."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def rise(contents: Contents, distance: float) -> Rise | None:
 def rises(contents: Contents, distance: float) -> tuple[tuple[float, ...], int]:
     """The rise along each direction, and how many directions left the finite range."""
     lines = lines_through_start(contents)
-    ends = [[_interpolated(x, "loss", d) for d in (-distance, 0.0, distance)] for x in lines]
+    ends = [[interpolated(x, "loss", d) for d in (-distance, 0.0, distance)] for x in lines]
     finite = [e for e in ends if np.isfinite(e).all()]
     return tuple((a + b) / 2 - middle for a, middle, b in finite), len(ends) - len(finite)
 
@@ -186,7 +185,8 @@ def _covers_start(line: xr.Dataset) -> bool:
     return bool(start and alpha.size > 1 and alpha.min() <= 0 <= alpha.max())
 
 
-def _interpolated(line: xr.Dataset, variable: str, at: float) -> float:
+def interpolated(line: xr.Dataset, variable: str, at: float) -> float:
+    """`variable` of a line at a distance, linear between measured points; else NaN."""
     values = line[variable].values.astype(np.float64)
     if "status" in line:
         values = np.where(line["status"].values == OK, values, np.nan)
@@ -198,16 +198,4 @@ def _bends(plane: xr.Dataset) -> list[float]:
     if "status" in plane:
         ok = plane["status"].transpose("alpha", "beta").values == OK
         loss = np.where(ok, loss, np.nan)
-    shares = []
-    for axis, name in enumerate(("alpha", "beta")):
-        along = np.moveaxis(loss, axis, 0)
-        x = plane[name].values.reshape(-1, 1)
-        if x.size < 3:
-            continue
-        left, right = x[1:-1] - x[:-2], x[2:] - x[1:-1]
-        chord = (along[:-2] * right + along[2:] * left) / (left + right)
-        second = chord - along[1:-1]
-        known = np.isfinite(second)
-        bent = second[known] < -ROUNDING * np.abs(along[1:-1][known])
-        shares.append(float(bent.mean()) if known.any() else math.nan)
-    return shares
+    return bend_shares(loss, *(plane[c].values.astype(np.float64) for c in ("alpha", "beta")))

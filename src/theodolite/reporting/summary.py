@@ -12,6 +12,7 @@ from theodolite.reporting.comparison import words_between
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.headline import Headline, json_attr
 from theodolite.reporting.sentences import Sentence
+from theodolite.reporting.trajectory_words import with_path
 from theodolite.reporting.trust import Fact, facts_about, shared_facts
 from theodolite.reporting.words import words_about
 
@@ -97,7 +98,7 @@ def _model(contents: Contents) -> ModelSummary:
         params=None if params is None else int(params),
         headline=_headline(contents),
         certificate=_certificate(contents),
-        words=words_about(contents),
+        words=with_path(words_about(contents), contents),
         facts=facts_about(contents),
         advice=_advice(contents),
         provenance=json_attr(contents.attrs, "provenance", dict),

@@ -11,6 +11,7 @@ import xarray as xr
 
 from theodolite.plots import plain, status_of
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.convexity import convexity_rows
 from theodolite.reporting.headline import Headline
 from theodolite.reporting.numbers import Number, parts, text
 from theodolite.reporting.quantities import difference
@@ -54,7 +55,7 @@ def headline_rows(models: Sequence[ModelSummary]) -> tuple[HeadlineRow, ...]:
 
 def plane_table(plane: xr.Dataset, variable: str = "loss") -> Table:
     """The loss at no more than eleven points a direction."""
-    ordered = plane.transpose("alpha", "beta")
+    ordered = plane.transpose("alpha", "beta", ...)
     i, j = (_spread(ordered.sizes[d]) for d in ("alpha", "beta"))
     values = ordered[variable].values[np.ix_(i, j)]
     known = status_of(plane, variable)
@@ -96,6 +97,11 @@ def eigenvalue_table(contents: Contents) -> Table | None:
         for k in range(pairs.sizes["eigenvalue"])
     )
     return Table(("rank", "eigenvalue ± residual"), rows)
+
+
+def convexity_table(convexity: xr.Dataset) -> Table:
+    """Both ends of the spectrum at every point of a map that has them."""
+    return Table(*convexity_rows(convexity))
 
 
 def training_table(history: xr.Dataset) -> Table:

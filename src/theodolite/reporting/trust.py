@@ -9,6 +9,7 @@ from theodolite.plots import plain
 from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.headline import json_attr
+from theodolite.reporting.precision import known_to, more_would_give
 
 SIGNS = {"certified": "good", "non-smooth": "warn", "uncertified": "bad"}
 
@@ -31,6 +32,7 @@ def facts_about(contents: Contents) -> tuple[Fact, ...]:
         _batch_norm(contents),
         _examples(contents),
         _precision(contents),
+        _more(contents),
         _planes(contents),
         _gaps(contents),
         _seed(contents),
@@ -88,6 +90,9 @@ def _batch_norm(contents: Contents) -> Fact | None:
         "frozen": "normalization used the stored statistics at every point",
         "recompute": "statistics were computed anew at every point from all the data",
     }
+    if contents.recomputed and policy == "frozen":
+        both = "planes were measured under both policies; everything else with the stored ones"
+        return Fact("BatchNorm frozen, planes also recomputed", both)
     return Fact(f"BatchNorm {policy}", why.get(str(policy), "the policy for normalization layers"))
 
 
@@ -101,13 +106,25 @@ def _examples(contents: Contents) -> Fact | None:
 
 
 def _precision(contents: Contents) -> Fact | None:
-    start = q.start_value(contents)
+    start, population = q.start_value(contents), contents.note("population")
     if start is None or start.error is None or start.value == 0:
         return None
-    return Fact(
-        f"loss known to ± {_short(100 * start.error / abs(start.value))} %",
-        "standard error of the loss over examples, relative to the loss",
-    )
+    why = "standard error of the loss over examples, relative to the loss"
+    if population:
+        sample = contents.note("sampling", "random")
+        why += f"; about its mean over all {int(population):,} examples ({sample} sample)"
+    return Fact(known_to(start.value, start.error), why)
+
+
+def _more(contents: Contents) -> Fact | None:
+    """What a smaller error would cost."""
+    start, used = q.start_value(contents), contents.note("examples")
+    if start is None or not start.error or start.value == 0 or not used:
+        return None
+    population = contents.note("population")
+    whole = int(population) if population else None
+    text = more_would_give(start.value, start.error, int(used), whole)
+    return Fact(text, "from the variance of the losses over the examples used") if text else None
 
 
 def _planes(contents: Contents) -> Fact | None:

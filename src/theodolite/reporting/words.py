@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.convexity import bowl_warning, nonconvexity
 from theodolite.reporting.numbers import Number
 from theodolite.reporting.sentences import Cited, Named, Sentence, percent_of, unit_of
+from theodolite.reporting.variants import compared
 
 MOST = 6
 
@@ -17,7 +19,10 @@ def words_about(contents: Contents) -> tuple[Sentence, ...]:
     found = [
         uncertified(contents),
         _rise(contents),
+        bowl_warning(contents),
         _curvature(contents),
+        nonconvexity(contents),
+        compared(contents),
         _gap(contents),
         _trace(contents),
         _bends(contents),

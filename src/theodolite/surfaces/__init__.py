@@ -3,6 +3,9 @@
 from theodolite.surfaces.labels import line_dataset, line_facts, plane_dataset, plane_facts
 from theodolite.surfaces.rows import line_values, plane_rows
 from theodolite.surfaces.slices import line, plane
+from theodolite.surfaces.spread import plane_spread
+from theodolite.surfaces.trajectories import trajectory
+from theodolite.surfaces.volumes import volume, volume_dataset, volume_facts, volume_rows
 
 __all__ = [
     "line",
@@ -13,4 +16,10 @@ __all__ = [
     "plane_dataset",
     "plane_facts",
     "plane_rows",
+    "plane_spread",
+    "trajectory",
+    "volume",
+    "volume_dataset",
+    "volume_facts",
+    "volume_rows",
 ]

@@ -76,7 +76,7 @@ def line_dataset(
     facts: Mapping[str, Any],
 ) -> xr.Dataset:
     """The values of `line_values` as a result of dimension ``alpha``."""
-    return _labeled("line", values, {"alpha": alphas}, facts)
+    return labeled("line", values, {"alpha": alphas}, facts)
 
 
 def plane_dataset(
@@ -86,7 +86,7 @@ def plane_dataset(
     facts: Mapping[str, Any],
 ) -> xr.Dataset:
     """The values of `plane_rows` as a result of dimensions ``(alpha, beta)``."""
-    return _labeled("plane", values, {"alpha": alphas, "beta": betas}, facts)
+    return labeled("plane", values, {"alpha": alphas, "beta": betas}, facts)
 
 
 def _origin(
@@ -122,14 +122,14 @@ def _objective_facts(objective: Objective, test: Objective | None) -> dict[str, 
     return told
 
 
-def _labeled(
+def labeled(
     quantity: str,
     values: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
     axes: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
     facts: Mapping[str, Any],
 ) -> xr.Dataset:
     dims = tuple(axes)
-    variables = {k: (dims, v, {"long_name": _long_name(k)}) for k, v in values.items()}
+    variables = {k: (_dims(k) or dims, v, {"long_name": _long_name(k)}) for k, v in values.items()}
     coords = {
         dim: (dim, axis, {"long_name": f"distance along direction {k + 1}"})
         for k, (dim, axis) in enumerate(axes.items())
@@ -137,10 +137,33 @@ def _labeled(
     return results.dataset(quantity, variables, coords, **facts)
 
 
+FITTED_NAMES = {
+    "sampled": "how the loss was found: 0 fitted, 1 measured, 2 held out (fitted, and measured)",
+    "loss_fit_error": "estimated error of the fitted loss",
+    "held_out_alpha": "distance along direction 1",
+    "held_out_beta": "distance along direction 2",
+    "held_out_loss": "loss measured after the fit",
+    "held_out_fit": "fitted loss",
+    "held_out_error": "error of the fit, as a share of its range",
+}
+"""What only planes from few evaluations have."""
+
+
+def _dims(name: str) -> tuple[str, ...] | None:
+    """The dimension of the points held out; None for what lies on the grid."""
+    for prefix in ("test_", ""):
+        if name.startswith(f"{prefix}held_out_"):
+            return (f"{prefix}held_out",)
+    return None
+
+
 def _long_name(name: str) -> str:
     """``test_loss_error`` is the "standard error of the test loss"."""
     if name.endswith("status"):
         which = " of the test loss" if name.startswith("test_") else ""
         return f"status{which}: {results.STATUS_MEANING}"
+    own = FITTED_NAMES.get(name.removeprefix("test_"))
+    if own is not None:
+        return own.replace("loss", "test loss") if name.startswith("test_") else own
     plain = name.removesuffix("_error").replace("_", " ")
     return f"standard error of the {plain}" if name.endswith("_error") else plain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
 from theodolite.surfaces import agreement
+from theodolite.surfaces.evaluators import Evaluator
 from theodolite.surfaces.sweep import Walk, line_walk, plane_walk, swept
 
 Values = dict[str, np.ndarray[Any, np.dtype[Any]]]
@@ -40,7 +41,7 @@ def line_values(
     def walk(point: Tensor) -> Walk:
         return line_walk(point, along.to(point), places)
 
-    found = _both(objective, test, base, walk, len(places), progress, moved=theta is not None)
+    found = both(objective, test, base, walk, len(places), progress, moved=theta is not None)
     return {name: values.reshape(len(places)) for name, values in found.items()}
 
 
@@ -53,14 +54,15 @@ def plane_rows(
     betas: Sequence[float] | Float[np.ndarray, " beta"],
     rows: Sequence[int],
     test: Objective | None = None,
+    evaluators: Mapping[str, Evaluator | None] | None = None,
     progress: Progress | None = None,
 ) -> Values:
     """The rows of a plane whose numbers are given: arrays ``(row, beta)``, alpha fixed in a row.
 
     Loss, errors, accuracy and status at
     ``theta + alphas[row] * directions[0] + betas * directions[1]``. Rows computed apart give the
-    same bits as the whole plane. Costs one pass over the data a point (and one over the test
-    data).
+    same bits as the whole plane. `evaluators` are those of `evaluators_for`; by default points are
+    evaluated plainly. Costs one pass over the data a point (and one over the test data).
     """
     base = agreement.checked_theta(objective, theta)
     axes = agreement.checked_directions(objective, directions)
@@ -76,17 +78,19 @@ def plane_rows(
         return plane_walk(point, axes.to(point), chosen, across)
 
     count = len(chosen) * len(across)
-    found = _both(objective, test, base, walk, count, progress, moved=theta is not None)
+    moved = theta is not None
+    found = both(objective, test, base, walk, count, progress, evaluators, moved=moved)
     return {name: values.reshape(len(chosen), len(across)) for name, values in found.items()}
 
 
-def _both(
+def both(
     objective: Objective,
     test: Objective | None,
     base: Tensor,
     walk: Callable[[Tensor], Walk],
     count: int,
     progress: Progress | None,
+    evaluators: Mapping[str, Evaluator | None] | None = None,
     *,
     moved: bool,
 ) -> Values:
@@ -106,7 +110,8 @@ def _both(
     for each, prefix in zip(both, ("", "test_"), strict=False):
         wide = torch.promote_types(base.dtype, each.space.dtype)
         start = base.to(device=each.device, dtype=wide)
-        for name, values in swept(each, start, walk(start), ticked).items():
+        evaluator = (evaluators or {}).get(prefix)
+        for name, values in swept(each, start, walk(start), ticked, evaluator).items():
             dtype = np.uint8 if name == "status" else np.float64
             found[prefix + name] = np.array(values, dtype=dtype)
     return found

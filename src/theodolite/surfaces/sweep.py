@@ -13,9 +13,10 @@ from torch import Tensor
 from theodolite.objective import Objective
 from theodolite.objective.evaluation import Pass
 from theodolite.results import DIVERGED, OK
+from theodolite.surfaces.evaluators import Evaluator, sampler, started
 
-Walk = Callable[[Tensor], Iterator[None]]
-"""Writes one point after another into the vector it is given."""
+Walk = Callable[[Tensor], Iterator[tuple[float, ...]]]
+"""Writes one point after another into the vector it is given, and yields its coordinates."""
 
 Row = dict[str, float]
 
@@ -23,24 +24,30 @@ Row = dict[str, float]
 def line_walk(base: Tensor, direction: Tensor, alphas: list[float]) -> Walk:
     """The points ``base + alpha * direction``, each from `base` itself."""
 
-    def walk(point: Tensor) -> Iterator[None]:
+    def walk(point: Tensor) -> Iterator[tuple[float, ...]]:
         for alpha in alphas:
             step(base, direction, alpha, out=point)
-            yield
+            yield (alpha,)
 
     return walk
 
 
 def plane_walk(base: Tensor, directions: Tensor, alphas: list[float], betas: list[float]) -> Walk:
     """The points ``(base + alpha * first) + beta * second``, all betas for each alpha."""
+    return scattered_walk(base, directions, [(a, b) for a in alphas for b in betas])
 
-    def walk(point: Tensor) -> Iterator[None]:
-        row = torch.empty_like(point)
-        for alpha in alphas:
-            step(base, directions[0], alpha, out=row)
-            for beta in betas:
-                step(row, directions[1], beta, out=point)
-                yield
+
+def scattered_walk(base: Tensor, directions: Tensor, places: list[tuple[float, float]]) -> Walk:
+    """The points of a plane at `places`, each with the bits it has in any other walk."""
+
+    def walk(point: Tensor) -> Iterator[tuple[float, ...]]:
+        row, at = torch.empty_like(point), math.nan
+        for alpha, beta in places:
+            if alpha != at:
+                step(base, directions[0], alpha, out=row)
+                at = alpha
+            step(row, directions[1], beta, out=point)
+            yield alpha, beta
 
     return walk
 
@@ -57,31 +64,43 @@ def step(start: Tensor, direction: Tensor, distance: float, *, out: Tensor) -> N
 
 
 def swept(
-    objective: Objective, base: Tensor, walk: Walk, ticked: Callable[[], None]
+    objective: Objective,
+    base: Tensor,
+    walk: Walk,
+    ticked: Callable[[], None],
+    evaluator: Evaluator | None = None,
 ) -> dict[str, list[float]]:
     """Loss, errors and accuracy at every point of `walk`, in its order.
+
+    `evaluator` is `objective` as something else evaluates it; by default, plainly.
 
     Every point starts from the state in which the first one starts: buffers, attributes of the
     model, and, for data read anew, the random generators that shuffle them.
     """
-    rewind = generators_kept() if objective.data.kept is None else None
+    used = objective if evaluator is None else evaluator.objective
+    rewind = generators_kept() if used.data.kept is None else None
     accuracy = objective.start_pass.hits is not None
 
     def inside() -> list[Row]:
         point = base.clone()  # made under the guard: an inference tensor could not be written to
-        return objective.forward.held(point, lambda renew: body(point, renew))
+        if evaluator is not None:
+            started(evaluator)
+        return used.forward.held(point, lambda renew: body(point, renew))
 
     def body(point: Tensor, renew: Callable[[], None]) -> list[Row]:
         found = []
-        for _ in walk(point):
+        sample = None if evaluator is None else sampler(evaluator)
+        for place in walk(point):
             if rewind is not None:
                 rewind()
             renew()
-            found.append(summary(objective.sweep(), accuracy=accuracy))
+            if evaluator is not None:
+                evaluator.place.at = place
+            found.append(summary(used.sweep(sample), accuracy=accuracy))
             ticked()
         return found
 
-    rows: list[Row] = objective.guarded(inside)
+    rows: list[Row] = used.guarded(inside)
     return {name: [row[name] for row in rows] for name in summary_names(accuracy)}
 
 

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from theodolite.surveys.comparing import compare as compare
     from theodolite.surveys.factories import load_target as load_target
     from theodolite.surveys.groups import Group as Group
     from theodolite.surveys.measures import MEASURES as MEASURES
@@ -25,6 +26,7 @@ _HOMES = {
     "MEASURES": "measures",
     "Measure": "plan",
     "Target": "target",
+    "compare": "comparing",
     "conduct": "surveying",
     "configured": "surveying",
     "load_run": "reading",

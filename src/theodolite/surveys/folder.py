@@ -31,6 +31,7 @@ PARTS = (
     "log.jsonl",
     "report.html",
     "figures",
+    "shards",
 )
 """What a run folder holds; ``fresh`` removes these and nothing else."""
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from theodolite.curvature.nonconvexity import convexity_facts
 from theodolite.curvature.smoothing import negative_mass
+from theodolite.surveys.width import RISE, widths
 
 DISTANCE = 0.1
 """The rise of the loss is quoted at this distance, in norms of the filters."""
@@ -105,6 +107,22 @@ def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     }
 
 
+def convexity_number(convexity: xr.Dataset) -> dict[str, Any] | None:
+    """The share of the map's points whose Hessian has a negative direction."""
+    facts = convexity_facts(convexity)
+    if "nonconvex_share" not in facts:
+        return None
+    share, high = (100 * facts[f"nonconvex_share{k}"] for k in ("", "_high"))
+    explain = (
+        f"The share of {facts['points']:,} points of a plane at which the full Hessian has a "
+        "negative direction, beyond its residual and the tolerance; the error counts the "
+        "undecided points."
+    )
+    error = high - share if high > share else None
+    made = number("nonconvex_share", "Non-convex share", share, error, "%", explain)
+    return made | {"exact": error is None}
+
+
 def rise(position: np.ndarray, loss: np.ndarray) -> float | None:
     """How much the loss rises at the quoted distance, averaged over both senses of a line."""
     finite = np.isfinite(loss)
@@ -118,7 +136,9 @@ def rise(position: np.ndarray, loss: np.ndarray) -> float | None:
 def rises(tree: xr.DataTree) -> np.ndarray:
     """One rise for every filter-normalized line, or for both axes of every plane without lines."""
     lines, axes = [], []
-    for child in tree.children.values():
+    for name, child in tree.children.items():
+        if name.endswith("_recomputed"):  # the same directions under another BatchNorm policy
+            continue
         data = child.to_dataset()
         if data.attrs.get("normalize") != "filter" or "loss" not in data:
             continue
@@ -129,6 +149,21 @@ def rises(tree: xr.DataTree) -> np.ndarray:
                 cut = data["loss"].isel({other: int(np.argmin(np.abs(data[other].values)))})
                 axes.append(rise(data[axis].values, cut.values))
     return np.array([r for r in (lines or axes) if r is not None])
+
+
+def width_number(tree: xr.DataTree) -> dict[str, Any] | None:
+    """How far the loss stays within one of the start's, averaged over planes; None without any."""
+    samples, cut = widths(tree)
+    if not len(samples):
+        return None
+    value, error = mean_and_error(samples)
+    explain = (
+        f"How far the weights move in a random plane until the loss has risen by {RISE:g}, "
+        f"averaged over all directions in the plane and {len(samples)} "
+        f"plane{'s' if len(samples) > 1 else ''}."
+    )
+    note = {"note": "at least: some ways leave the plane first"} if cut else {}
+    return number("width", "Width at loss + 1", value, error, "filter norms", explain) | note
 
 
 def headline(tree: xr.DataTree) -> list[dict[str, Any]]:
@@ -149,10 +184,13 @@ def headline(tree: xr.DataTree) -> list[dict[str, Any]]:
             f"{len(samples)} random directions."
         )
         found.append(number("rise", "Rise of loss at 10 %", value, error, "", explain))
+    found.append(width_number(tree))
     if "residual" in parts.get("eigenvalues", ()):
         found += eigenvalue_numbers(parts["eigenvalues"])
     if "trace" in parts.get("trace", ()):
         found.append(trace_number(parts["trace"]))
+    if "smallest_eigenvalue" in parts.get("convexity", ()):
+        found.append(convexity_number(parts["convexity"]))
     if "node" in parts.get("spectrum", ()):
         found.append(negative_number(parts["spectrum"]))
     return [n for n in found if n is not None]

@@ -11,19 +11,17 @@ from torch.utils import _pytree as pytree
 from theodolite.errors import UnsupportedModel
 from theodolite.objective import Objective
 from theodolite.objective.rules import ModelLoss
-from theodolite.seeds import torch_generator
+from theodolite.objective.stratification import Design
+from theodolite.surveys.stratified import drawn
 
 
-def sample(objective: Objective, limit: int) -> list[Any]:
-    """A fixed random sample of examples without replacement, in the data's order.
+def sample(objective: Objective, limit: int) -> tuple[list[Any], Design]:
+    """A fixed random sample of examples, in the data's order, and its design (`drawn`).
 
     What is left of several batches is put together, up to the size of the largest, because many
     small batches take longer than few large ones. A loss over whole batches keeps its own.
     """
-    order = torch.randperm(
-        objective.examples, generator=torch_generator(0, "limit", objective.examples)
-    )
-    wanted = order[:limit].sort().values
+    wanted, design = drawn(objective, limit)
     batches, at, most = [], 0, 1
     for batch in objective.data:
         inside = wanted[(wanted >= at) & (wanted < at + batch.examples)] - at
@@ -32,8 +30,8 @@ def sample(objective: Objective, limit: int) -> list[Any]:
         if len(inside):
             batches.append((chosen(batch.raw, inside, batch.examples), len(inside)))
     if not isinstance(objective.terms, ModelLoss):
-        return [raw for raw, _ in batches]
-    return _together(batches, most)
+        return [raw for raw, _ in batches], design
+    return _together(batches, most), design
 
 
 def chosen(raw: Any, rows: Tensor, examples: int) -> Any:

@@ -215,11 +215,16 @@ def write_unit(store: Store, group: Group, unit: int, result: xr.Dataset) -> Non
 
 def forget_failure(store: Store, group: Group, unit: int) -> None:
     """Drop the reason of an earlier failure of a unit that has its numbers now."""
-    attrs = store.root[group.name].attrs
-    if "failures" in attrs:
-        reasons = dict(json.loads(str(attrs["failures"])))
-        reasons.pop(str(unit), None)
-        write_facts(store, group.name, {"failures": json.dumps(reasons)})
+    attrs = {str(k): v for k, v in store.root[group.name].attrs.items()}
+    reasons = dict(json.loads(str(attrs.pop("failures", "{}"))))
+    if reasons.pop(str(unit), None) is not None:
+        kept = {"failures": reasons_text(reasons)} if reasons else {}
+        put_attributes(store, group.name, {**attrs, **kept})
+
+
+def reasons_text(reasons: Mapping[str, str]) -> str:
+    """Reasons of failed units as JSON, by number, whatever the order in which they failed."""
+    return json.dumps({k: reasons[k] for k in sorted(reasons, key=int)})
 
 
 def write_failure(store: Store, group: Group, unit: int, reason: str) -> None:
@@ -228,7 +233,7 @@ def write_failure(store: Store, group: Group, unit: int, reason: str) -> None:
         node = store.root[group.name]
         assert isinstance(node, zarr.Group)
         reasons = dict(json.loads(str(node.attrs.get("failures", "{}"))))
-        facts = {"failures": json.dumps({**reasons, str(unit): reason})}
+        facts = {"failures": reasons_text({**reasons, str(unit): reason})}
         write_facts(store, group.name, facts)
         mark(store, group, unit, FAILED)
 
@@ -247,8 +252,14 @@ def write_facts(store: Store, name: str, facts: Mapping[str, Any]) -> None:
     with naming(store.where(name)):
         node = store.root[name] if name else store.root
         if any(node.attrs.get(k) != v for k, v in facts.items()):
-            node.update_attributes({**node.attrs, **facts})
-            settle(store, store.where(*name.split("/"), "zarr.json"))
+            put_attributes(store, name, {**node.attrs, **facts})
+
+
+def put_attributes(store: Store, name: str, attributes: Mapping[str, Any]) -> None:
+    """Replace a group's attributes, sorted: the same bytes in whatever order they came."""
+    node = store.root[name] if name else store.root
+    node.attrs.put(dict(sorted(attributes.items())))
+    settle(store, store.where(*name.split("/"), "zarr.json"))
 
 
 def statuses(store: Store, group: Group) -> np.ndarray:

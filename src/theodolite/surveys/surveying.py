@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import xarray as xr
 
 from theodolite.errors import InvalidArgument
@@ -21,11 +21,18 @@ from theodolite.surveys.execution import Outcome, Progress, Watch, execute
 from theodolite.surveys.folder import Run, opened_run, run_path
 from theodolite.surveys.identity import identity
 from theodolite.surveys.measures import MEASURES, background
+from theodolite.surveys.merging import merge, own_units
 from theodolite.surveys.plan import Measure, Plan, chosen, resolved_settings
+from theodolite.surveys.pools import HERE, Engine, engine_of
 from theodolite.surveys.provenance import sha256
 from theodolite.surveys.reading import tree_of
+from theodolite.surveys.rebuilding import name_of, rebuilt, refuse_unnamed
+from theodolite.surveys.settling import settled
+from theodolite.surveys.sharding import shard_folder
 from theodolite.surveys.store import write_facts
 from theodolite.surveys.target import Target, adjusted, as_target
+from theodolite.surveys.workers import errand_of, refuse_inside
+from theodolite.surveys.workers import threads as torch_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,24 +110,38 @@ def conduct(
     watch: Watch | None = None,
     command: Sequence[str] | None = None,
     table: Mapping[str, Measure] = MEASURES,
+    engine: Engine = HERE,
 ) -> Finished:
     """Make the survey that `configuration` describes, or as much of it as the time allows.
 
     `target` is already at the checkpoint and on the sample of examples the configuration names.
+    ``engine`` says which processes compute; a shard of a run writes into its own folder below
+    `out`, and a run that is no shard first collects what its shards have.
     """
+    if engine.farms:
+        refuse_inside()
+        refuse_unnamed(configuration.target, engine.workers)
     plan = planned(target, configuration, table)
-    place = opened_run(
-        out,
-        configuration,
-        identified(target, configuration),
-        fresh=fresh,
-        command=command,
-        threads=torch.get_num_threads(),
-    )
-    with place as run:
+    same = identified(target, configuration)
+    shard, only = engine.shard, None
+    if shard is not None:
+        if out is None:
+            raise InvalidArgument(
+                "a shard needs a run folder.", fix="pass out=, or -o.", code="E-N13"
+            )
+        only = own_units(out, plan, same, shard)
+        out = shard_folder(out, shard)
+    with (
+        torch_threads(engine.threads) as used,
+        opened_run(out, configuration, same, fresh=fresh, command=command, threads=used) as run,
+    ):
         write_facts(run.store, "", root_facts(target, configuration))
         for group in plan.groups:
             integrity.check(run.store, group, repair=repair)
+        costs = {g.name: round(g.passes, 6) for g in plan.groups}
+        run.journal.record("plan", workers=max(1, engine.workers), passes=costs)
+        if shard is None:
+            merge(run, plan, same, repair=repair)
         outcome = execute(
             plan,
             target,
@@ -129,6 +150,9 @@ def conduct(
             time_budget=time_budget,
             retry_failed=retry_failed,
             watch=watch,
+            engine=engine,
+            errand=errand_of(configuration, same, used) if engine.farms else None,
+            only=only,
         )
         return Finished(concluded(run), outcome, run.path)
 
@@ -158,7 +182,7 @@ def summary(tree: xr.DataTree) -> dict[str, Any]:
 
 
 def survey(
-    target: Target | Objective,
+    target: Target | Objective | str | Callable[..., Target | Objective],
     *,
     measures: Iterable[str] | None = None,
     preset: str = "quick",
@@ -169,13 +193,17 @@ def survey(
     fresh: bool = False,
     time_budget: float | int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    n_jobs: int = 1,
+    backend: str = "loky",
+    threads: int | None = None,
 ) -> xr.DataTree:
     """Measure the landscape around a target's weights and return everything as one tree.
 
     Parameters
     ----------
     target
-        A `Target`, or an `Objective` on its own.
+        A `Target`, or an `Objective` on its own; or the factory of one, a function or its name
+        as "file.py:function", which is what other processes need.
     measures
         Names of measures (``theodolite list measures``); all of them by default.
     preset
@@ -194,6 +222,13 @@ def survey(
         Begin no unit of work after so many seconds; what is missing is NaN with status 0.
     progress
         Called with the units done and in all.
+    n_jobs, backend
+        How many processes compute units, and of which kind: "loky" (this machine), "dask" or
+        "ray" (a cluster that is connected, else this machine). The numbers are the same, bit for
+        bit, for any number and kind of them on the same ``threads``.
+    threads
+        How many threads torch uses in each process; by default its own number for one process,
+        and the cores divided by ``n_jobs`` for several.
 
     Returns
     -------
@@ -209,7 +244,8 @@ def survey(
     StorageError
         `out` cannot be written, is being written by another process, or is damaged.
     InvalidArgument
-        A measure, preset or setting that does not exist, or a value it cannot have.
+        A measure, preset or setting that does not exist, or a value it cannot have; several
+        processes for a target that only this one has (E-N09).
 
     Notes
     -----
@@ -218,6 +254,7 @@ def survey(
 
     Examples
     --------
+    >>> import torch
     >>> import theodolite as td
     >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
     >>> objective = td.Objective(torch.nn.Linear(1, 1, bias=False), torch.nn.MSELoss(), (x, y))
@@ -227,11 +264,19 @@ def survey(
     """
     if seed < 0:
         raise InvalidArgument(f"seed must be at least 0; got {seed}.", code="E-S14")
-    chosen_target = adjusted(as_target(target), limit=limit)
+    engine = engine_of(n_jobs, backend, threads=threads)
+    named = isinstance(target, str) or inspect.isroutine(target)
+    name = name_of(target) if named else None
+    if engine.farms:
+        refuse_unnamed(name, engine.workers)
     configuration = configured(
-        measures=measures, preset=preset, settings=settings, seed=seed, limit=limit
+        measures=measures, preset=preset, settings=settings, seed=seed, limit=limit, target=name
     )
-    total = planned(chosen_target, configuration).units
+    with torch_threads(engine.threads):
+        made = rebuilt(configuration) if name else adjusted(as_target(target), limit=limit)
+    place = None if out is None else run_path(out)
+    configuration = settled(made, configuration, None if fresh else place)
+    total = planned(made, configuration).units
     done: dict[str, int] = {}
 
     def watch(p: Progress) -> None:
@@ -239,12 +284,12 @@ def survey(
         if progress is not None:
             progress(sum(done.values()), total)
 
-    place = None if out is None else run_path(out)
     return conduct(
-        chosen_target,
+        made,
         configuration,
         place,
         fresh=fresh,
         time_budget=time_budget,
         watch=watch,
+        engine=engine,
     ).tree

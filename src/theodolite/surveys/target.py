@@ -123,9 +123,10 @@ def rebuilt(objective: Objective, limit: int | None, again: bool) -> Objective:
         return objective
     settings = objective.data.settings
     kept = objective.data.kept
+    design = objective.design
     data: Any = objective.data.source if kept is None else [b.raw for b in kept]
     if fewer and limit is not None:
-        data = sample(objective, limit)
+        data, design = sample(objective, limit)
     if fewer or kept is not None:
         settings = replace(settings, limit=None)
     made = object.__new__(Objective)
@@ -138,4 +139,4 @@ def rebuilt(objective: Objective, limit: int | None, again: bool) -> Objective:
         objective.batch_norm,
         objective.mode,
     )
-    return made
+    return made if design is None else making.with_design(made, design)

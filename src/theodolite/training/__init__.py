@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from theodolite.training.loop import Run, train
 from theodolite.training.recipe import Recipe
+from theodolite.training.recorder import Recorder, Recording
 from theodolite.training.steps import Step
 from theodolite.training.weights import load_state, load_weights, save_state
 
-__all__ = ["Recipe", "Run", "Step", "load_state", "load_weights", "save_state", "train"]
+__all__ = [
+    "Recipe",
+    "Recorder",
+    "Recording",
+    "Run",
+    "Step",
+    "load_state",
+    "load_weights",
+    "save_state",
+    "train",
+]

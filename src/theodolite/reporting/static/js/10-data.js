@@ -19,7 +19,8 @@ function unpackPlane(packed) {
   const fields = {};
   for (const [name, values] of Object.entries(packed.fields)) fields[name] = floats(values);
   const statuses = Object.fromEntries(Object.entries(packed.status).map(([k, v]) => [k, bytesOf(v)]));
-  return { ...packed, alpha, beta, fields, statuses, get status() { return statuses[state.split]; } };
+  const recomputed = packed.recomputed ? unpackPlane(packed.recomputed) : null;
+  return { ...packed, recomputed, alpha, beta, fields, statuses, get status() { return statuses[state.split]; } };
 }
 
 const planes = page.planes.map((list) => list.map(unpackPlane));

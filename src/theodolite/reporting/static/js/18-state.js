@@ -2,7 +2,7 @@
 const firstScale = page.scales[0]?.loss;
 const DEFAULTS = {
   metric: "loss", split: "train", plane: 0, scale: firstScale?.default ?? "linear",
-  overlay: "none", spectrum: page.wide_within ? "wide" : "linear", low: 0, high: 1, alpha: 0, beta: 0, pinned: false,
+  overlay: "none", norm: "frozen", spectrum: page.wide_within ? "wide" : "linear", low: 0, high: 1, alpha: 0, beta: 0, pinned: false,
 };
 const state = { ...DEFAULTS };
 const listeners = [];
@@ -20,11 +20,16 @@ function change(next) {
   }
 }
 
-const FIELD_KEYS = ["metric", "split", "plane", "scale", "low", "high"];
+const FIELD_KEYS = ["metric", "split", "plane", "norm", "scale", "low", "high"];
 const CURSOR_KEYS = ["alpha", "beta"];
 
-// The plane of a model now shown, null when it has none of that number.
-const shownPlane = (model) => planes[model][state.plane] ?? null;
+// The plane of a model now shown, null when it has none of that number or was not measured again
+// with recomputed statistics; a model without BatchNorm is the same either way.
+function shownPlane(model) {
+  const plane = planes[model][state.plane] ?? null;
+  if (!plane || state.norm === "frozen") return plane;
+  return plane.recomputed ?? (plane.normed ? null : plane);
+}
 
 function cursorNode(plane) {
   return [nearest(plane.alpha, state.alpha), nearest(plane.beta, state.beta)];

@@ -45,7 +45,7 @@ function drawMap(map) {
   drawField(map.canvas, plane, shown, scale);
   map.drawing.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
   map.drawing.append(...mapGaps(frame, plane), mapLines(frame, plane, shown, scale), mapAxes(frame, plane));
-  if (state.overlay === "error") map.drawing.append(mapErrors(frame, plane, variable));
+  map.drawing.append(...mapOverlay(frame, plane, variable));
   map.drawing.append(mapMarks(frame, plane), mapBar(frame, plane));
   map.cursor = svg("g");
   map.drawing.append(map.cursor);

@@ -102,6 +102,6 @@ function buildReadout(host) {
     clearTimeout(timer);
     timer = setTimeout(() => (spoken.textContent = words.join("; ")), 400);
   };
-  listen([...CURSOR_KEYS, "metric", "split", "plane", "pinned"], onFrame(show));
+  listen([...CURSOR_KEYS, "metric", "split", "plane", "norm", "pinned"], onFrame(show));
   show();
 }

@@ -1,3 +1,11 @@
+// What can be laid over a map, by the switch's value; another overlay is one more entry.
+const OVERLAYS = { error: mapErrors, curvature: mapSigns, gradient: mapArrows, samples: mapSamples };
+
+function mapOverlay(frame, plane, variable) {
+  const draw = OVERLAYS[state.overlay];
+  return draw ? [draw(frame, plane, variable)] : [];
+}
+
 // The error overlay: dots whose area is the standard error relative to the value.
 function mapErrors(frame, plane, variable) {
   const group = svg("g", { "data-overlay": "error" });
@@ -63,6 +71,7 @@ function colorbarText(scale) {
 // One line on what the scale does with the extremes.
 function scaleNote(scale) {
   const parts = [`${metricName()}, ${scale.log ? "log" : "linear"} scale`];
+  if (page.variants) parts.push(`BatchNorm ${state.norm}; ${page.variants}`);
   if (scale.top > scale.highValue * (1 + 1e-6)) {
     parts.push(`heights and colors stop at ${rounded(scale.highValue)}; the highest point reaches ${rounded(scale.top)}`);
   }

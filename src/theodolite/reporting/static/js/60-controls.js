@@ -30,7 +30,7 @@ function syncControls() {
   if (!section || !scale) return;
   Object.assign(section.dataset, {
     metric: state.metric, split: state.split, plane: state.plane, scale: scale.log ? "log" : "linear",
-    overlay: state.overlay, low: scale.lowValue, high: scale.highValue, alpha: state.alpha, beta: state.beta, pinned: state.pinned,
+    overlay: state.overlay, norm: state.norm, low: scale.lowValue, high: scale.highValue, alpha: state.alpha, beta: state.beta, pinned: state.pinned,
   });
   const note = section.querySelector("[data-scale-note]");
   if (note) note.textContent = scaleNote(scale);

@@ -8,6 +8,9 @@ function download(name, blob) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
+// Which plane a file holds, and under which policy where there are two.
+const planeName = () => `plane-${state.plane + 1}${page.variants ? `-${state.norm}` : ""}`;
+
 const fileStem = () => page.title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 60) || "theodolite";
 
 // A spreadsheet reads a cell that begins like a formula as one; a quote in front keeps it text.
@@ -101,12 +104,12 @@ async function savePicture(maps, viewers3d) {
     }
     x += pieces[0].width + gap;
   }
-  canvas.toBlob((blob) => download(`${fileStem()}-plane-${state.plane + 1}.png`, blob), "image/png");
+  canvas.toBlob((blob) => download(`${fileStem()}-${planeName()}.png`, blob), "image/png");
 }
 
 function buildSaving(maps, viewers3d) {
   document.querySelector("[data-do=save-data]")?.addEventListener("click", () => {
-    download(`${fileStem()}-plane-${state.plane + 1}.csv`, new Blob([planeCsv()], { type: "text/csv" }));
+    download(`${fileStem()}-${planeName()}.csv`, new Blob([planeCsv()], { type: "text/csv" }));
   });
   document.querySelector("[data-do=save-picture]")?.addEventListener("click", () => savePicture(maps, viewers3d));
   for (const button of document.querySelectorAll("[data-copy]")) {

@@ -2,6 +2,8 @@
 buildControls();
 markSection();
 const maps = [...document.querySelectorAll(".map[data-model]")].map((host) => buildMap(host, Number(host.dataset.model)));
+const panels = [...document.querySelectorAll("[data-panel]")].map((host) => buildPanel(host, Number(host.dataset.panel)));
+buildPanelTexts([...document.querySelectorAll("[data-at]")]);
 const viewers3d = [...document.querySelectorAll(".gl[data-model]")].map((host) => buildViewer(host, Number(host.dataset.model)));
 for (const host of document.querySelectorAll("[data-colorbar]")) buildColorbar(host);
 for (const host of document.querySelectorAll("[data-readout]")) buildReadout(host);
@@ -11,7 +13,7 @@ for (const host of document.querySelectorAll("[data-spectrum]")) buildSpectrum(h
 for (const host of document.querySelectorAll("[data-eigenvalues]")) buildEigenvalues(host, Number(host.dataset.eigenvalues));
 for (const host of document.querySelectorAll("[data-training]")) buildTraining(host, host.dataset.training);
 for (const host of document.querySelectorAll("[data-legend]")) legendFor(host, models.map((m) => m.index));
-buildSaving(maps, viewers3d);
+buildSaving(panels.length ? panels : maps, viewers3d);
 
 // Folded explanations are unfolded on paper.
 const folded = () => document.querySelectorAll("details.misleads:not([open])");

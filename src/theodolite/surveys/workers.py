@@ -1,0 +1,165 @@
+"""What a worker process does: build the target once, open a group once, compute units.
+
+A worker is given the target's name and the checkpoint's path, never a pickled model.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from theodolite.errors import NotDeterministic, RunMismatch, TheodoliteWarning
+from theodolite.surveys.configuration import Configuration
+from theodolite.surveys.identity import differences
+from theodolite.surveys.units import UNIT_FAILURES, described, opened
+
+INSIDE = "THEODOLITE_WORKER"
+"""Set in the environment of a worker: a survey there may not start workers of its own."""
+
+_KEPT: dict[str, Any] = {}
+"""This process's target, and the one group it has open."""
+
+_ONE = threading.Lock()
+"""A worker with several threads computes one unit at a time: they share a model."""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What every unit needs: the configuration, what it must amount to, and on how many threads.
+
+    ``name`` tells one run's errands from another's in a worker that outlives a run. ``parent`` is
+    the process that asks and its machine; a worker on that machine ends when it does.
+    """
+
+    name: str
+    configuration: Configuration
+    identity: Mapping[str, Any]
+    threads: int
+    parent: tuple[int, str]
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A unit's result, or why there is none; the seconds it took and the warnings it gave."""
+
+    result: xr.Dataset | None
+    failure: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def errand_of(configuration: Configuration, identity: Mapping[str, Any], threads: int) -> Errand:
+    """This process's errand for its workers."""
+    parent = (os.getpid(), platform.node())
+    path = (str(Path.cwd()), *sys.path)
+    return Errand(uuid.uuid4().hex, configuration, identity, threads, parent, path)
+
+
+def compute(errand: Errand, group: str, unit: int) -> Answer:
+    """Compute one unit of a group; what the unit raises is in the answer.
+
+    What building the target raises is raised here, and `NotDeterministic` (E-N06) where the target
+    built here is not the one the survey began with.
+    """
+    with _ONE, warnings.catch_warnings(record=True) as caught, threads(errand.threads):
+        warnings.simplefilter("always", TheodoliteWarning)
+        prepared(errand)
+        began = time.monotonic()
+        open_group(group)
+        function, trouble = _KEPT["open"]
+        result = None
+        if not trouble:
+            try:
+                result = function(unit)
+            except UNIT_FAILURES as error:
+                trouble = described(error)
+        seconds = time.monotonic() - began
+    notes = (str(w.message) for w in caught if issubclass(w.category, TheodoliteWarning))
+    return Answer(result, trouble, seconds, tuple(notes))
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[int]:
+    """Let torch use `count` threads from here; as before afterwards. Yields the number in use."""
+    before = torch.get_num_threads()
+    if count is not None and count != before:
+        torch.set_num_threads(count)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def prepared(errand: Errand) -> None:
+    """Build the target once a process; a worker that served another run forgets that one."""
+    from theodolite.surveys.rebuilding import rebuilt
+    from theodolite.surveys.surveying import identified, planned
+
+    if _KEPT.get("name") == errand.name:
+        return
+    _KEPT.clear()
+    os.environ[INSIDE] = "1"
+    leave_with(errand.parent)
+    target = rebuilt(errand.configuration, errand.path)
+    found = differences(errand.identity, identified(target, errand.configuration))
+    if found:
+        raise NotDeterministic(
+            f"the target built in a worker is another one than the survey's: {'; '.join(found)}.",
+            why="its factory gives other weights or data when it is called again.",
+            fix="seed it, or let it load weights from a file; --n-jobs 1 builds it only once.",
+            code="E-N06",
+        )
+    plan = planned(target, errand.configuration)
+    _KEPT.update(name=errand.name, target=target, groups={g.name: g for g in plan.groups})
+
+
+def open_group(name: str) -> None:
+    """Have this group open and no other: at most one group's directions are held."""
+    if _KEPT.get("group") != name:
+        _KEPT.pop("open", None)
+        _KEPT["open"] = opened(_KEPT["groups"][name], _KEPT["target"])
+        _KEPT["group"] = name
+
+
+def leave_with(parent: tuple[int, str]) -> None:
+    """End this process when `parent` has started it and is gone; leave Ctrl-C to the parent."""
+    pid, host = parent
+    if threading.current_thread() is threading.main_thread():
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if host != platform.node() or os.getppid() != pid:
+        return
+
+    def watch() -> None:
+        while os.getppid() == pid:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="theodolite-parent", daemon=True).start()
+
+
+def refuse_inside() -> None:
+    """Raise when this process is a worker itself: each would start workers of its own."""
+    if os.environ.get(INSIDE):
+        raise RunMismatch(
+            "a worker process was asked to start workers.",
+            why="the file of the target runs a survey when it is imported.",
+            fix='put that call under: if __name__ == "__main__":',
+            code="E-N07",
+        )
