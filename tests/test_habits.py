@@ -91,6 +91,9 @@ def swallows(handler: ast.ExceptHandler) -> bool:
     everything = handler.type is None or "BaseException" in caught
     last = handler.body[-1]
     passed_on = isinstance(last, ast.Raise) and last.exc is None
+    names = {node.id for node in ast.walk(last) if isinstance(node, ast.Name)}
+    if handler.name in names and not isinstance(last, ast.Raise):
+        return False  # kept for another thread, which raises it
     return "Exception" in caught or (everything and not passed_on)
 
 
@@ -112,13 +115,32 @@ def test_no_test_is_skipped_or_expected_to_fail() -> None:
         f"{path}:{node.lineno}"
         for path, tree in parsed("tests")
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and node.attr in names
+        if isinstance(node, ast.Attribute) and node.attr in names and rooted(node) == "pytest"
     ]
     assert not bad
 
 
+def rooted(node: ast.expr) -> str:
+    """The name a chain of attributes begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 @pytest.mark.parametrize(
-    "target", ["setup", "demo", "test", "check", "bench", "findings", "docs", "gallery", "clean"]
+    "target",
+    [
+        "setup",
+        "demo",
+        "test",
+        "check",
+        "bench",
+        "bench-surfaces",
+        "findings",
+        "docs",
+        "gallery",
+        "clean",
+    ],
 )
 def test_make_knows(target: str) -> None:
     # Kills: a renamed target, a rule that does not parse.

@@ -108,8 +108,8 @@ def test_a_dry_run_touches_nothing_and_says_what_it_would_do(call, place):
     assert said.code == 0
     assert files(place) == before
     assert [m["measure"] for m in plan["measures"]][:3] == ["start", "certificate", "planes"]
-    assert plan["measures"][2]["to_compute"] == 25
-    assert plan["measures"][2]["passes"] == 25 * 25 * 1.5  # 4 test examples beside 8
+    assert plan["measures"][2]["to_compute"] == 1  # a plane from few evaluations
+    assert plan["measures"][2]["passes"] == 125 * 1.5  # 4 test examples beside 8
     assert "nothing was written" in said.err
     assert plan["run"] == "runs/mine"
 
@@ -221,7 +221,7 @@ def test_doctor_and_lists(call):
     assert set(found) >= {"versions", "machine", "devices", "disk_free_bytes", "browser"}
     assert "cpu" in call("doctor").out
     measures = json.loads(call("list", "--json").out)
-    assert measures["planes"]["presets"]["quick"]["steps"] == [25, 25]
+    assert measures["planes"]["presets"]["quick"]["steps"] == [41, 41]
     assert call("list", "measures").out.startswith("certificate")
     assert json.loads(call("list", "findings", "--json").out)
 

@@ -238,7 +238,7 @@ def flat() -> td.Objective:
             "names must hold one name",
         ),
     ],
-    ids=str,
+    ids=range(8),
 )
 def test_what_gives_no_step_is_refused(call, message):
     with pytest.raises(InvalidArgument, match=message):

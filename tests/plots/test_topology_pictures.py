@@ -36,14 +36,15 @@ def test_bars_run_from_minimum_to_saddle(ax: Axes) -> None:
     assert colors[0] == colors[2] != colors[3]  # the last is within two standard errors
     assert [x.get_marker() for x in ax.lines].count(">") == 1
     assert (ax.get_xlabel(), ax.get_xscale()) == ("loss", "linear")
+    assert ax.get_yticks().tolist() == [1, 2, 3, 4]
 
 
 def test_many_bars_are_cut_off_and_counted(ax: Axes) -> None:
-    # kills: bars left out without a word
+    # kills: bars left out without a word; the longest left out
     values = numpy_generator(0, "bars").uniform(1, 1000, 200)
     found = topology(xr.Dataset({"loss": ("alpha", values)}, {"alpha": np.arange(200.0)}))
     td.plots.plot_barcode(found, ax)
-    assert len(bars(ax)) == 20
+    assert [low for low, _ in bars(ax)] == found.birth.values[:20].tolist()
     assert ax.get_title() == f"{found.sizes['pair'] - 20} shorter bars are not drawn"
     assert ax.get_xscale() == "log"
 

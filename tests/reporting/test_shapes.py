@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from tests.reporting.shapes import plane
-from tests.shapes.planted import surface, tent
+from tests.shapes.planted import double_well, surface, tent
 
 import theodolite as td
 from theodolite.reporting.contents import read_trees
@@ -51,7 +51,10 @@ def test_the_sentence_cites_the_numbers_of_the_table() -> None:
         "From the start the loss stays below the start's loss plus 1 for "
         f"{width:.3f} ± 0 filter norms on average"
     )
-    assert "below it lie 12.5 ± 0 % of its area; inside, 1 minimum rises" in panel.sentence
+    assert (
+        "below it lie 12.5 ± 0 % of its area; inside the plane is 1 minimum deeper"
+        in panel.sentence
+    )
     assert panel.table is not None
     cells = {row[0]: row[1:] for row in panel.table.rows}
     assert cells["share of the plane below start + 1"][0] == "12.5 ± 0 %"
@@ -73,7 +76,11 @@ def test_incomplete_planes_and_other_grids_are_left_out_and_named() -> None:
     wide = surface(tent, np.linspace(-2, 2, 21), np.linspace(-2, 2, 21), plane=2)
     assert complete([holed, whole]) == [whole]
     (panel,) = shape_panels(read_trees(tree(holed, whole, wide)))
-    assert panel.note == "2 of 3 planes are incomplete or on another grid."
+    assert panel.note == (
+        "2 of 3 planes are incomplete or on another grid. "
+        "On plane 2 there is one minimum and no saddle, so no tree to draw."
+    )
+    assert len(panel.pictures) == 1
     assert panel.topologies is not None
     assert [r[0] for r in panel.topologies.rows] == ["plane 2"]
     assert shape_panels(read_trees(tree(holed))) == ()
@@ -82,7 +89,7 @@ def test_incomplete_planes_and_other_grids_are_left_out_and_named() -> None:
 def test_a_volume_alone_is_reported(tmp_path: Path) -> None:
     # kills: a tree with nothing but a volume refused as empty
     x = np.linspace(-1, 1, 9)
-    cube = surface(lambda a, b, c: a**2 + b**2 + c**2, x, x, x, quantity="volume")
+    cube = surface(double_well, x, x, x, quantity="volume")
     page = td.report(tree(volume_0=cube), tmp_path / "r.html").read_text("utf-8")
     assert 'id="shape"' in page
     assert "Merge tree of volume 1" in page
@@ -90,7 +97,8 @@ def test_a_volume_alone_is_reported(tmp_path: Path) -> None:
 
 def test_the_page_has_the_section_its_pictures_and_its_pitfall(tmp_path: Path) -> None:
     # kills: a section without its link in the bar; pictures that are not there
-    page = td.report(tree(plane("bowl"), plane("bowl", index=1)), tmp_path / "r.html")
+    planes = (plane("chaos", index=k, gaps=False) for k in range(2))
+    page = td.report(tree(*planes), tmp_path / "r.html")
     text = html.unescape(page.read_text("utf-8"))
     section = text[text.index('<section class="section" id="shape"') :]
     section = section[: section.index("</section>")]

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from theodolite.results import OK
+from theodolite.seeds import numpy_generator
 
 Function = Callable[..., np.ndarray]
 
@@ -47,3 +48,20 @@ def egg_crate(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def tent(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Linear along every way from the start, with level lines that are squares on their corner."""
     return np.abs(x) + np.abs(y)
+
+
+def rough(*shape: int, seed: int = 0) -> xr.Dataset:
+    """Random heights on an uneven grid around the start."""
+    generator = numpy_generator(seed, "rough")
+    axes = []
+    for size in shape:
+        inner = np.sort(generator.uniform(-1, 1, size - 3))
+        axes.append(np.sort(np.concatenate([[-1.0, 0.0, 1.0], inner])))
+    values = generator.normal(size=shape)
+    return surface(lambda *_: values, *axes)
+
+
+def noise(*shape: int, seed: int = 0) -> xr.Dataset:
+    """Values that are all different: the hardest topology a grid of this size can have."""
+    values = numpy_generator(seed, "noise").permutation(int(np.prod(shape))).reshape(shape) + 1.0
+    return surface(lambda *_: values, *(np.arange(float(s)) for s in shape))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from theodolite.plots import palette
 from theodolite.plots.dress import dress, plain_ticks, require
@@ -31,7 +30,7 @@ def plot_barcode(topology: xr.Dataset, ax: Axes, *, log: bool | None = None) -> 
         ax.set_xscale("log")
         plain_ticks(ax.xaxis)
     ax.set_ylim(len(birth) + 0.7, 0.3)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_yticks(range(1, len(birth) + 1, max(1, len(birth) // 6)))
     ax.set_xlabel(str(topology.attrs.get("variable", "loss")).replace("_", " "))
     ax.set_ylabel("minimum, most persistent first")
     left = topology.sizes["pair"] - len(birth)

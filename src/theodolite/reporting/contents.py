@@ -24,6 +24,7 @@ from theodolite.results import SCHEMA
 Reportable = xr.DataTree | xr.Dataset
 
 NEEDED = {
+    "start": {"loss"},
     "plane": {"loss"},
     "line": {"loss"},
     "volume": {"loss"},

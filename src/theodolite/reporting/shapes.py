@@ -95,34 +95,45 @@ def _panel(contents: Contents, number: int) -> Panel | None:
         contents.label,
         found,
         plain_text(sentence(found, rows)) if found is not None else "",
-        _note(len(contents.planes), len(same)),
+        _note(len(contents.planes), len(same), made),
         statistics_table(rows) if rows else None,
         topology_table(made),
         _pictures(found, made, f"h{number}"),
     )
 
 
-def _note(count: int, used: int) -> str:
-    left = count - used
-    if not left:
-        return ""
-    return f"{left} of {count} planes {'is' if left == 1 else 'are'} incomplete or on another grid."
+def _note(count: int, used: int, made: Sequence[tuple[str, xr.Dataset]]) -> str:
+    """What is not shown, and why."""
+    left, (title, shown) = count - used, _shown(made)
+    notes = []
+    if left:
+        are = "is" if left == 1 else "are"
+        notes.append(f"{left} of {count} planes {are} incomplete or on another grid.")
+    if shown.sizes["pair"] == 1:
+        notes.append(f"On {title} there is one minimum and no saddle, so no tree to draw.")
+    return " ".join(notes)
+
+
+def _shown(made: Sequence[tuple[str, xr.Dataset]]) -> tuple[str, xr.Dataset]:
+    """The surface whose topology is drawn: the first volume, else the first plane."""
+    return next(((n, t) for n, t in made if n.startswith("volume")), made[0])
 
 
 def _pictures(
     found: xr.Dataset | None, made: Sequence[tuple[str, xr.Dataset]], name: str
 ) -> tuple[tuple[str, str], ...]:
-    """Widths, and barcode and merge tree of the first surface (of a volume, where there is one)."""
-    shown = next(((n, t) for n, t in made if n.startswith("volume")), made[0])
+    """Widths, and where two minima meet at all, the barcode and the merge tree."""
+    title, shown = _shown(made)
     out = []
     if found is not None:
-        drawn = picture(partial(plot_shape, found), f"{name}w", margins=(0.95, 0.5, 0.15, 0.15))
+        drawn = picture(partial(plot_shape, found), f"{name}w", margins=(1.15, 0.5, 0.15, 0.15))
         out.append(("From the start to where the loss first exceeds a level", drawn))
-    for title, draw, key in (
+    for kind, draw, key in (
         ("Barcode", plot_barcode, "b"),
         ("Merge tree", plot_merge_tree, "t"),
     ):
-        out.append((f"{title} of {shown[0]}", picture(partial(draw, shown[1]), f"{name}{key}")))
+        if shown.sizes["pair"] > 1:
+            out.append((f"{kind} of {title}", picture(partial(draw, shown), f"{name}{key}")))
     return tuple(out)
 
 
@@ -140,9 +151,9 @@ def sentence(found: xr.Dataset, rows: Sequence[Row]) -> Sentence:
         Cited("width", number_of(width)),
         f" {found.attrs['unit']} on average over directions in the plane, and below it lie ",
         Cited("area_share", number_of(area)),
-        " of its area; inside, ",
+        f" of its area; inside the plane {'is' if count.value == 1 else 'are'} ",
         Cited("minima", count),
-        f" {'minimum rises' if count.value == 1 else 'minima rise'} above the errors",
+        f" {'minimum' if count.value == 1 else 'minima'} deeper than two standard errors",
         " (mean over planes)." if planes else " (one plane: no error over planes).",
     )
 

@@ -22,7 +22,7 @@ from theodolite.surveys.target import Target
 
 
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
-    """One group a volume; none by default, for the cost grows as a power of the axes."""
+    """One group a volume; none in most presets, for the cost grows as a power of the axes."""
     count = count_of(settings, "volumes", "count", least=0)
     dims = count_of(settings, "volumes", "axes")
     count_of(settings, "volumes", "steps", least=2)
@@ -78,7 +78,7 @@ SETTINGS: Mapping[str, Any] = {
 
 VOLUMES = Measure(
     "volumes",
-    "loss and accuracy over grids of three or more random directions (none unless asked for)",
-    {"quick": SETTINGS, "standard": SETTINGS, "thorough": SETTINGS},
+    "loss and accuracy over a grid of three or more random directions",
+    {"quick": SETTINGS, "standard": SETTINGS, "thorough": {**SETTINGS, "count": 1}},
     groups,
 )
