@@ -37,7 +37,12 @@ class Settings:
     preset: str = "quick"
     survey: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {
-            "planes": {"count": 1, "steps": [25, 25]},
+            "planes": {
+                "count": 1,
+                "steps": [31, 31],
+                "batch_norm": "both",
+                "evaluation": "chunks of 64, channels last",
+            },
             "lines": {"count": 4, "steps": 21},
             "spectrum": {"steps": 30, "probes": 2},
             "trace": {"max_products": 32},

@@ -18,6 +18,9 @@ from theodolite.surfaces.rows import Progress, Values, plane_rows
 
 COUNTED = ("status", "sampled")
 
+TYPICAL = 150
+"""Passes a plane is expected to take, for a progress bar."""
+
 SHARE = 0.05
 """Of the grid's points, about so many are passes over all data."""
 
@@ -46,7 +49,8 @@ def adaptive_values(
         agreement.check_same_space(objective, test, moved=theta is not None)
     values: Values = {}
     facts: dict[str, Any] = {"tolerance": tolerance}
-    told = _Told(progress, 2 if test is not None else 1)
+    points = len(alphas) * len(betas)
+    told = _Told(progress, 2 if test is not None else 1, min(points, TYPICAL))
     evaluators, named = evaluators_for(
         objective,
         axes,
@@ -135,15 +139,16 @@ def _named(made: Adapted, prefix: str) -> Values:
 class _Told:
     """Adds up passes for a progress function that wants whole ones and a total."""
 
-    def __init__(self, progress: Progress | None, parts: int) -> None:
-        self.progress, self.parts, self.done, self.expected = progress, parts, 0.0, 120.0
+    def __init__(self, progress: Progress | None, parts: int, expected: float | int) -> None:
+        self.progress, self.parts, self.done, self.expected = progress, parts, 0.0, expected
+        self.ended = 0.0
 
     def __call__(self, passes: float) -> None:
         self.done += passes
         if self.progress is not None:
-            total = max(self.expected * self.parts, self.done)
-            self.progress(math.floor(self.done), math.ceil(total))
+            total = max(self.ended + self.expected * self.parts, self.done)
+            self.progress(math.floor(self.done + 1e-9), math.ceil(total - 1e-9))
 
     def next(self) -> None:
         self.parts -= 1
-        self.expected = 120.0 + self.done / max(self.parts, 1)
+        self.ended = self.done
