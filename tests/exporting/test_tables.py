@@ -47,6 +47,7 @@ def test_swapped_axes_each_row_names_its_own_point(tmp_path: Path) -> None:
         assert len(rows) == 12
         for row in rows:
             assert float(row["loss"]) == float(row["alpha"]) + 10 * float(row["beta"])
+            assert float(row["loss_error"]) == 0.1 * float(row["loss"])
 
 
 def test_missing_numbers_are_empty_and_the_status_says_why(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_g09_a_plan_of_more_points_than_32_bits_is_counted_right():
     # kills: a product of two counts in a C integer
     from theodolite.surveys import surveying
 
-    settings = {"planes": {"steps": [70_000, 70_000], "count": 1}}
+    settings = {"planes": {"steps": [70_000, 70_000], "count": 1, "method": "dense"}}
     chosen = surveying.configured(measures=["planes"], settings=settings)
     plan = surveying.planned(td.Target(objective()), chosen)
     assert plan.passes == 70_000**2 + 1

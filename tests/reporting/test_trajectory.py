@@ -6,6 +6,7 @@ Oracle: numbers put into the results by hand.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.plots.test_trajectory import path, plane
 
 from theodolite.reporting import report, save_figures
 from theodolite.reporting.contents import read_trees
+from theodolite.reporting.explanations import EXPLANATIONS
 from theodolite.reporting.sentences import plain_text
 from theodolite.reporting.trajectory import trajectory_paths
 from theodolite.reporting.trajectory_words import path_sentences, with_path
@@ -121,3 +123,10 @@ def test_words_have_room_for_six() -> None:
 def test_the_pictures_are_saved_as_files(tmp_path: pytest.TempPathFactory) -> None:
     names = {p.stem for p in save_figures(tree(), tmp_path, form="svg")}
     assert {"trajectory", "trajectory_losses", "trajectory_distance"} <= names
+
+
+def test_the_panel_says_what_it_shows_and_how_it_misleads(tmp_path: Path) -> None:
+    # Kills: a panel without its explanation.
+    text = report(tree(), tmp_path / "page.html").read_text("utf-8").replace("&#39;", "'")
+    assert EXPLANATIONS["trajectory"].shows in text
+    assert EXPLANATIONS["trajectory"].misleads in text

@@ -30,6 +30,7 @@ def completed(
     nodes = np.setdiff1d(np.flatnonzero(sheet.status == OK), place)
     bad = sheet.status == DIVERGED
     shown = np.exp(np.minimum(fit.values, 700.0)) if log else fit.values
+    shown = _flat(sheet.values["loss"][nodes], shown)
     values = {"loss": _over(shown, sheet, "loss", nodes, bad)}
     spread = _calibrated(fit, sheet, log, place)
     spread = spread * (values["loss"] if log else 1.0)
@@ -38,7 +39,7 @@ def completed(
     missed = {}
     for name in ("loss_error", "accuracy", "accuracy_error"):
         if name in sheet.values:
-            made = _other(name, sheet, scout, fit, nodes)
+            made = _flat(sheet.values[name][nodes], _other(name, sheet, scout, fit, nodes))
             missed[name] = made[place] - sheet.values[name][place]
             values[name] = _over(made, sheet, name, nodes, bad)
     values["status"] = np.where(bad, DIVERGED, OK).astype(np.float64)
@@ -56,6 +57,12 @@ def completed(
     if "accuracy" in missed:
         held_out["accuracy_error"] = np.nan_to_num(missed["accuracy"])
     return {n: v.reshape(sheet.shape) for n, v in values.items()}, held_out
+
+
+def _flat(known: np.ndarray, made: Float[np.ndarray, " point"]) -> Float[np.ndarray, " point"]:
+    """The fit, or the one value that was measured everywhere, without the fit's rounding."""
+    same = known.size > 0 and bool((known == known[0]).all())
+    return np.full(made.shape, known[0]) if same else made
 
 
 def _over(
