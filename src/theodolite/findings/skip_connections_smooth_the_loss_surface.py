@@ -105,7 +105,13 @@ def _roughness(matched: Matched, data: Split, settings: Settings, seed: int) -> 
     for k in range(settings.planes):
         pair = directions[2 * k : 2 * k + 2]
         made = plane(
-            objective, pair, span=(span, span), steps=(settings.steps, settings.steps), plane=k
+            objective,
+            pair,
+            span=(span, span),
+            steps=(settings.steps, settings.steps),
+            method="dense",  # a fit would be smooth by itself
+            evaluation="plain",
+            plane=k,
         )
         found.append(surface_roughness(made.loss.values))
     return np.array(found)

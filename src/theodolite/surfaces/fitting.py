@@ -44,7 +44,7 @@ def unit_square(
     alphas: Float[np.ndarray, " alpha"], betas: Float[np.ndarray, " beta"]
 ) -> Float[np.ndarray, "point 2"]:
     """The grid's points, alpha first, scaled so that both sides have length one."""
-    sides = [(v - v[0]) / (v[-1] - v[0]) for v in (alphas, betas)]
+    sides = [(v - v[0]) / ((v[-1] - v[0]) or 1.0) for v in (alphas, betas)]
     return np.stack([x.reshape(-1) for x in np.meshgrid(*sides, indexing="ij")], axis=1)
 
 
