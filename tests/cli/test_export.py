@@ -39,14 +39,21 @@ def test_a_run_goes_to_every_kind_of_file(call, run) -> None:
 
 def test_nothing_is_replaced_without_force(call, run) -> None:
     Path("out").mkdir()
-    Path("out/plane_0.csv").write_text("mine")
-    again = ("export", run, "--to", "csv", "-o", "out", "--what", "plane_0,start")
+    Path("out/plane_0.png").write_text("mine")
+    again = ("export", run, "--to", "png", "-o", "out", "--what", "plane_0")
     said = call(*again)
     assert said.code == 2
     assert "E-E04" in said.err
-    assert [f.name for f in Path("out").iterdir()] == ["plane_0.csv"]
+    assert [f.read_text() for f in Path("out").iterdir()] == ["mine"]
     assert call(*again, "--force").code == 0
-    assert sorted(f.name for f in Path("out").iterdir()) == ["plane_0.csv", "start.csv"]
+    assert [f.read_bytes()[:4] for f in Path("out").iterdir()] == [b"\x89PNG"]
+
+
+def test_results_are_chosen_by_name(call, run) -> None:
+    assert call("export", run, "--to", "csv", "-o", "out", "--what", "plane_0,start").code == 0
+    names = {f.name for f in Path("out").iterdir()}
+    assert {"plane_0.csv", "start.csv"} <= names
+    assert {n.partition(".")[0] for n in names} == {"plane_0", "start"}
 
 
 @pytest.mark.parametrize(

@@ -99,3 +99,18 @@ def test_what_cannot_be_a_surface_is_refused() -> None:
         surface_mesh(tilted(), SurfaceSettings(log=True))
     with pytest.raises(InvalidArgument, match="E-P01"):
         surface_mesh(tilted(), SurfaceSettings(variable="nothing"))
+
+
+def test_fitted_points_are_counted_and_named() -> None:
+    # Kills: a surface from few evaluations passed off as measured at every point.
+    fitted = tilted().assign_attrs(method="adaptive", held_out_error=0.01)
+    how = np.ones((4, 3), np.uint8)
+    how[0, 0], how[1, 2] = 0, 2
+    fitted["sampled"] = (("alpha", "beta"), how)
+    facts = surface_mesh(fitted, SurfaceSettings()).facts
+    assert (facts["points_fitted"], facts["method"], facts["held_out_error"]) == (
+        2,
+        "adaptive",
+        0.01,
+    )
+    assert surface_mesh(tilted(), SurfaceSettings()).facts["points_fitted"] == 0

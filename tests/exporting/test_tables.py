@@ -110,3 +110,12 @@ def test_results_of_any_shape_lose_nothing(tmp_path: Path) -> None:
 def test_a_result_without_dimensions_is_one_row(tmp_path: Path) -> None:
     _, rows = table(xr.Dataset({"value": 0.1}, attrs={"quantity": "number"}), tmp_path)
     assert rows == [{"value": "0.1"}]
+
+
+def test_a_plane_with_held_out_points_keeps_its_name_for_the_grid(tmp_path: Path) -> None:
+    # A run's variables come sorted by name. Kills: the first variable's dimensions as the table.
+    held = xr.Dataset({"a_held_out": ("held_out", [1.0, 2.0])})
+    both = xr.merge([held, tilted()], combine_attrs="drop").assign_attrs(tilted().attrs)
+    files = export(both[sorted(both.data_vars)], tmp_path / "x", to="csv")
+    assert [f.name for f in files] == ["plane.csv", "plane.held_out.csv"]
+    assert len(read(files[0])[1]) == 12

@@ -41,7 +41,7 @@ def with_value(at: int, value: float) -> Tensor:
 ONE = normal(15, seed=2).float()
 TWO = normal(2, 15, seed=1).float()
 PLANES = {
-    "another method": (TWO, {"method": "adaptive"}, "E-G02", r'method must be "dense"; got \'adap'),
+    "another method": (TWO, {"method": "sparse"}, "E-G02", r'or "dense"; got \'sparse'),
     "one direction": (TWO[:1], {}, "E-G03", r"directions must have shape \(2, 15\); got \(1, 15\)"),
     "three directions": (normal(3, 15), {}, "E-G03", r"\(2, 15\); got \(3, 15\)"),
     "another model": (normal(2, 16), {}, "E-G03", r"\(2, 15\); got \(2, 16\)"),

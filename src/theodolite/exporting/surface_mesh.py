@@ -1,4 +1,4 @@
-"""A plane as a mesh in real units: a point where a value was measured, and nothing elsewhere."""
+"""A plane as a mesh in real units: a point where there is a value, and nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from theodolite.plots import Heights, heights, shown_field, status_counts, surfa
 from theodolite.plots.dress import distance_label, long_name
 from theodolite.plots.plane import measured
 
-RECORDED = ("model", "seed", "plane", "normalize", "examples", "fingerprint")
+RECORDED = (
+    "model",
+    "seed",
+    "plane",
+    "normalize",
+    "examples",
+    "fingerprint",
+    "method",
+    "held_out_error",
+    "held_out_points",
+)
 """Settings of the plane that go into the files, where it has them."""
 TRIANGLES_OF_QUAD = ((0, 1, 2), (0, 2, 3))
 
@@ -36,7 +46,7 @@ class SurfaceSettings:
 class SurfaceMesh:
     """Points (along direction 1, along direction 2, height) and the cells between them.
 
-    Every measured grid point is a point, in (alpha, beta) order; the cells run counterclockwise
+    Every grid point with a value is a point, in (alpha, beta) order; the cells run counterclockwise
     seen from above. ``values`` are the numbers themselves; heights are those of the report:
     clipped at ``scale.high`` and, on a log scale, log10.
     """
@@ -58,8 +68,10 @@ class SurfaceMesh:
 def surface_mesh(plane: xr.Dataset, settings: SurfaceSettings) -> SurfaceMesh:
     """The mesh of one plane.
 
-    A cell with four measured corners is a quad, with three a triangle, with fewer nothing: points
-    that diverged, failed or were not computed are left out and never filled in. Raises
+    A cell with four corners that have a value is a quad, with three a triangle, with fewer nothing:
+    points that diverged, failed or were not computed are left out and never filled in. A plane from
+    few evaluations keeps its fitted values; their number and the held-out error are among the
+    facts. Raises
     ``InvalidArgument``: a variable the plane has not (E-P01), a log scale with values that are
     not positive (E-P02), no measured cell (E-E08), distances without recorded norms (E-E09).
     """
@@ -143,6 +155,7 @@ def _facts(
         "alpha_range": [float(plane["alpha"].min()), float(plane["alpha"].max())],
         "beta_range": [float(plane["beta"].min()), float(plane["beta"].max())],
         "points": {**counts},
+        "points_fitted": int((plane["sampled"].values != 1).sum()) if "sampled" in plane else 0,
         "left_out": int(sum(n for k, n in counts.items() if k != "ok")),
         "colormap": "cividis",
         **{k: plane.attrs[k] for k in RECORDED if k in plane.attrs},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,17 @@ def write_csv(result: xr.Dataset, name: str, path: Path) -> None:
 def tables_of(result: xr.Dataset) -> dict[str, xr.Dataset]:
     """`result` as the tables it needs: one, unless no set of dimensions holds all the others.
 
-    The key is what a table adds to the result's name: nothing for the first, the dimensions for
-    the rest.
+    The key is what a table adds to the result's name: nothing for the one with most rows, the
+    dimensions for the rest.
 
-    >>> both = xr.Dataset({"a": ("x", [1.0]), "b": ("y", [2.0]), "c": ((), 3.0)})
+    >>> both = xr.Dataset({"b": ("y", [2.0]), "a": ("x", [1.0, 2.0]), "c": ((), 3.0)})
     >>> {k: sorted(map(str, v.data_vars)) for k, v in tables_of(both).items()}
     {'': ['a', 'c'], 'y': ['b']}
     """
     sets = {frozenset(map(str, v.dims)) for v in result.data_vars.values()}
     order = [frozenset(map(str, v.dims)) for v in result.data_vars.values()]
     widest = [s for s in dict.fromkeys(order) if not any(s < other for other in sets)]
+    widest.sort(key=lambda s: -math.prod(result.sizes[d] for d in s))
     left = {str(k): frozenset(map(str, v.dims)) for k, v in result.data_vars.items()}
     found: dict[str, xr.Dataset] = {}
     for dims in widest:
