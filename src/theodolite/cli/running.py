@@ -174,7 +174,7 @@ def carried_out(job: Job) -> int:
 def on_threads(job: Job) -> int:
     """Do a job with every process on as many threads as its engine says."""
     target = built(job.configuration)
-    job = with_settings_found(job, target)
+    job = with_settings_found(job, target, trying=False)
     terminal.say(printing.header(target))
     plan = surveying.planned(target, job.configuration)
     saved = kept(job, target)
@@ -198,6 +198,7 @@ def on_threads(job: Job) -> int:
         return 0
     if saved is None and not job.yes:
         refuse_costly(plan, per_pass, ratio(target), job.time_budget)
+    job = with_settings_found(job, target)
     if job.spread.launcher is not None:
         return launching.launched(job.spread, job.engine, job.configuration, job.path, job.as_json)
     terminal.say(f"Store    {job.path}  (resumable)")
@@ -205,11 +206,11 @@ def on_threads(job: Job) -> int:
     return concluded(job, finished)
 
 
-def with_settings_found(job: Job, target: Target) -> Job:
+def with_settings_found(job: Job, target: Target, *, trying: bool = True) -> Job:
     """The job with what must be tried out named, and a word about it."""
     place = None if job.fresh else job.path
     alone = job.engine.shard is None and job.spread.launcher is None
-    found = settled(target, job.configuration, place, alone=alone)
+    found = settled(target, job.configuration, place, alone=alone, trying=trying)
     if found != job.configuration:
         terminal.say(f"Points   {found.settings['planes']['evaluation']}")
     return replace(job, configuration=found)

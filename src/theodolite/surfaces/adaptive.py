@@ -33,6 +33,9 @@ MOST = 0.5
 SMALL = 225
 """Grids of at most so many points are measured whole."""
 
+LARGE = 250_000
+"""Grids of more points do not fit into memory together with a fit; they are measured whole."""
+
 FLATTEST = 1e-3
 """Ranges of the log of the loss below this count as this: rounding has no shape."""
 
@@ -76,6 +79,8 @@ def adapted(
     )
     if sheet.status.size <= SMALL or min(sheet.shape) < 8:
         return _dense(sheet, None, "the grid is small")
+    if sheet.status.size > LARGE:
+        return _dense(sheet, None, "the grid is large")
     scout = scouted(objective, base, directions, alphas, betas, seed=seed, ticked=ticked)
     measure(sheet, [*spread_nodes(*sheet.shape), _nearest(sheet, 0.0, 0.0)])
     rounds, held, worst = 0, 0, math.inf

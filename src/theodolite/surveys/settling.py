@@ -19,18 +19,27 @@ AUTO, PLAIN = "auto", "plain"
 
 
 def settled(
-    target: Target, configuration: Configuration, path: Path | None = None, *, alone: bool = True
+    target: Target,
+    configuration: Configuration,
+    path: Path | None = None,
+    *,
+    alone: bool = True,
+    trying: bool = True,
 ) -> Configuration:
     """The configuration with the evaluation of planes named, where it said "auto".
 
     A run that is continued keeps the evaluation it began with: it is read from the folder at
     `path`. A process that is not `alone` (a shard, which must compute the bits the others compute
-    without asking them) evaluates plainly. Otherwise the candidates are timed on this target.
+    without asking them) evaluates plainly. Otherwise the candidates are timed on this target, or,
+    unless ``trying``, left for later.
     """
     planes = configuration.settings.get("planes")
     if planes is None or planes.get("evaluation") != AUTO:
         return configuration
-    name = _kept(path) or (found(target, planes, configuration.seed) if alone else PLAIN)
+    name = _kept(path)
+    if name is None and not trying:
+        return configuration
+    name = name or (found(target, planes, configuration.seed) if alone else PLAIN)
     changed = {**configuration.settings, "planes": {**planes, "evaluation": name}}
     return replace(configuration, settings=changed)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from theodolite.errors import InvalidArgument
 from theodolite.surfaces import plane_dataset, plane_facts, plane_rows
-from theodolite.surfaces.adaptive import SMALL
+from theodolite.surfaces.adaptive import LARGE, SMALL
 from theodolite.surfaces.adaptive_planes import adaptive_values, check_tolerance
 from theodolite.surfaces.agreement import checked_directions, checked_theta
 from theodolite.surfaces.evaluating import evaluators_for
@@ -65,7 +65,7 @@ def _group(
     name, extra = f"plane_{index}{variant}", passes_of(settings)
     how: dict[str, Any] = {"settings": settings, "seed": seed, "index": index, "variant": variant}
     points = len(alphas) * len(betas)
-    if settings["method"] == "adaptive" and points > SMALL:
+    if settings["method"] == "adaptive" and SMALL < points <= LARGE:
         cost = min(float(points), TYPICAL + expected_passes(target.objective, alphas, betas))
         return Group(
             name,
