@@ -19,7 +19,11 @@ from theodolite.surveys.plan import Plan
     ("argv", "points", "option"),
     [
         (["plane", "mine.py", "--steps", "1000"], "1,000,000", "--steps"),
-        (["plane", "mine.py", "--planes", "5", "--x=-1:1:501", "--y=-1:1:100"], "250,500", "--x"),
+        (
+            ["plane", "mine.py", "--planes=5", "--x=-1:1:501", "--y=-1:1:100", "--method=dense"],
+            "250,500",
+            "--x",
+        ),
         (["line", "mine.py", "--lines", "10", "--steps", "30000"], "300,000", "--lines"),
         (["plane", "mine.py", "--steps", "501", "--time-budget", "1s"], "251,001", "--steps"),
     ],
