@@ -37,7 +37,7 @@ def settled(
     if planes is None or planes.get("evaluation") != AUTO:
         return configuration
     name = _kept(path)
-    if name is None and not trying:
+    if name == AUTO or (name is None and not trying):
         return configuration
     name = name or (found(target, planes, configuration.seed) if alone else PLAIN)
     changed = {**configuration.settings, "planes": {**planes, "evaluation": name}}
@@ -63,4 +63,4 @@ def _kept(path: Path | None) -> str | None:
     if file is None or not file.exists():
         return None
     name = read_toml(file).get("settings", {}).get("planes", {}).get("evaluation")
-    return name if isinstance(name, str) and name != AUTO else None
+    return name if isinstance(name, str) else None
