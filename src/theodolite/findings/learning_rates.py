@@ -55,7 +55,7 @@ def lowest_loss(scores: np.ndarray) -> np.ndarray:
     """The lowest training loss over rates; infinite where every rate diverged.
 
     >>> lowest_loss(np.array([[1.0, 0.5, 0.4], [np.inf, 0.1, 0.1]]))
-    np.float64(1.0)
+    array(1.)
     """
-    lowest: np.ndarray = scores[..., SCORES.index("loss")].min(-1)
+    lowest: np.ndarray = np.asarray(scores[..., SCORES.index("loss")].min(-1))
     return lowest
