@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 import theodolite as td
+from theodolite.surveys.journal import read_journal
 
 TARGET = """
 import os, signal, time
@@ -132,9 +133,8 @@ def stored(run: Path) -> dict[str, bytes]:
 
 
 def events(run: Path) -> list[dict]:
-    file = run / "log.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines]
+    """The whole records of a log that may have a torn end."""
+    return read_journal(run / "log.jsonl")
 
 
 def units_done(run: Path) -> int:
@@ -217,6 +217,7 @@ def test_a_stopped_run_ends_its_workers_and_says_how_to_go_on(home, number, code
     assert gone(family)
 
 
+@pytest.mark.usefixtures("one")  # imported before the state of the process is noted
 def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_space(home):
     # kills: a worker pool that hangs, or a traceback, when the parent cannot write
     def small_files() -> None:  # the log of 40 lines grows beyond it, and nothing before does

@@ -46,7 +46,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_two_runs_on_one_plane(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # Kills: relative patterns lost when the run is resumed elsewhere; names dropped.
+    # Kills: relative patterns lost when the run is resumed elsewhere; names dropped; a plane
+    # through the target's weights, when the coordinates count from the mean.
     runs = ["--run", "slow=slow", "--run", "fast=fast/*.safetensors"]
     assert main(["trajectory", "mine.py", *runs, "--steps", "3", "-o", "out"]) == 0
     assert capsys.readouterr().out.strip().endswith("report.html")
@@ -54,7 +55,9 @@ def test_two_runs_on_one_plane(place: Path, capsys: pytest.CaptureFixture[str]) 
     assert found.attrs["runs"] == ["slow", "fast"]
     assert found["learning_rate"].values.tolist() == [0.1] * 6 + [1.0] * 6
     assert found.attrs["null_share"] > 0
-    assert load_run(place / "out")["trajectory_plane"]["loss"].shape == (3, 3)
+    surface = load_run(place / "out")["trajectory_plane"]
+    assert surface["loss"].shape == (3, 3)
+    assert surface.attrs["theta_norm"] == pytest.approx(found.attrs["origin_norm"])
 
 
 def test_the_plan_and_what_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

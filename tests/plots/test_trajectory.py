@@ -33,7 +33,7 @@ def path(runs: tuple[str, ...] = ("training",), each: int = 5, **attrs: object) 
         "learning_rate_drop": (t == 3).astype(np.uint8),
         "loss": 10.0 ** (2 - t),
         "loss_error": 10.0 ** (1 - t),
-        "shadow_loss": 2 * 10.0 ** (2 - t),
+        "shadow_loss": np.where(t == 1, 1e9, 2 * 10.0 ** (2 - t)),
         "shadow_loss_error": 10.0 ** (1 - t),
         "status": np.ones(count, np.uint8),
         "shadow_status": np.where(t == 1, 2, 1).astype(np.uint8),
