@@ -12,7 +12,11 @@ def test_without_scripts_every_picture_is_there(visit: Callable, folder: Path) -
     # Kills: content that only a script puts on the page.
     page = visit(folder / "two.html", java_script_enabled=False).page
     stills = page.locator("svg.still")
-    assert stills.count() == 2 * (1 + 2 + 1 + 1) + 2 + 1 + 2
+    sections = {"surface": 2 * (1 + 2) + 2, "lines": 1, "curvature": 2 * 2, "training": 2}
+    sections |= {"shape": 1, "convexity": 2}
+    for name, wanted in sections.items():
+        assert page.locator(f"#{name} svg.still").count() == wanted, name
+    assert stills.count() == sum(sections.values())
     for k in range(stills.count()):
         box = stills.nth(k).bounding_box()
         assert box is not None

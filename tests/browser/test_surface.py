@@ -27,6 +27,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(visit: Callable, path: Path):  # type: ignore[no-untyped-def]
     seen = visit(path, flags=SOFTWARE, viewport={"width": 900, "height": 800})
+    seen.page.locator("details.each > summary").click()
     seen.page.locator(".gl").first.scroll_into_view_if_needed()
     for m in (0, 1):
         selector = f'.gl[data-model="{m}"][data-state="live"]'

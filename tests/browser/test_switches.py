@@ -26,7 +26,9 @@ def page(visit: Callable, folder: Path) -> object:
 
 
 def choose(page: object, key: str, value: object) -> None:
-    page.locator(f'input[data-set="{key}"][value="{value}"]').check(force=True)  # type: ignore[attr-defined]
+    chosen = f'input[data-set="{key}"][value="{value}"]'
+    page.locator(f"label:has({chosen})").click()  # type: ignore[attr-defined]
+    assert page.locator(chosen).is_checked()  # type: ignore[attr-defined]
     page.wait_for_timeout(60)  # type: ignore[attr-defined]
 
 
