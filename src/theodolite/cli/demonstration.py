@@ -33,15 +33,15 @@ class Settings:
     weight_decay: float = 5e-4
     batch_size: int = 64
     train_examples: int | None = None
-    limit: int = 256
+    limit: int = 192
     preset: str = "quick"
     survey: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {
             "planes": {
                 "count": 1,
-                "steps": [31, 31],
+                "steps": [25, 25],
                 "batch_norm": "both",
-                "evaluation": "chunks of 64, channels last",
+                "evaluation": "plain",
             },
             "lines": {"count": 4, "steps": 21},
             "spectrum": {"steps": 30, "probes": 2},

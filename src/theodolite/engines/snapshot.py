@@ -155,14 +155,37 @@ class _Record:
 
 def attributes_kept(model: nn.Module) -> Callable[[], None]:
     """A function that puts the plain attributes and registries of all modules back to what they
-    are now: for many evaluations under one guard, each of which must start like the first."""
+    are now: for many evaluations under one guard, each of which must start like the first.
+
+    Most evaluations change nothing, so what is there is first compared by identity, in one go.
+    """
     record = [(m, _attributes(m), _mappings(m)) for m in model.modules()]
+    marks = [_Mark(m.__dict__, attributes) for m, attributes, _ in record]
+    registries = [(m.__dict__[k], v) for m, _, mappings in record for k, v in mappings.items()]
+    marks += [_Mark(own, content) for own, content in registries if content]
+    empty = [own for own, content in registries if not content]  # hooks, mostly: the great part
 
     def restore() -> None:
-        for module, attributes, mappings in record:
-            _restore_module(module, attributes, mappings)
+        if any(empty) or not all(mark.holds() for mark in marks):
+            for module, attributes, mappings in record:
+                _restore_module(module, attributes, mappings)
 
     return restore
+
+
+class _Mark:
+    """A dictionary and the identities of what it held; the copy keeps those objects alive."""
+
+    __slots__ = ("content", "ids", "own")
+
+    def __init__(self, own: dict[Any, Any], content: dict[Any, Any]) -> None:
+        self.own, self.content = own, content
+        self.ids = list(map(id, (*content, *content.values())))
+
+    def holds(self) -> bool:
+        """Whether the dictionary holds the same objects under the same keys, in the same order."""
+        own = self.own
+        return len(own) == len(self.content) and list(map(id, (*own, *own.values()))) == self.ids
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:

@@ -15,16 +15,20 @@ from torch import Tensor
 from theodolite.objective import Objective
 from theodolite.objective.arrangement import subset
 from theodolite.seeds import numpy_generator
+from theodolite.surfaces.overhead import share_of_a_pass
 from theodolite.surfaces.sweep import plane_walk, swept
 
 FEWEST_EXAMPLES, MOST_EXAMPLES, LARGEST_SHARE = 8, 48, 1 / 16
 """A scout holds so many examples, or this share of them where there are few."""
 
-OVERHEAD = 0.01
-"""What a pass over few examples costs beyond its share, in passes over all."""
-
 COARSE = 33
 """From so many points along an axis on, a scout visits every second one."""
+
+STRIDES, FEWEST_LINES = (1, 2, 3, 4), 13
+"""A scout may visit every second to fourth line of an axis, but not fewer lines than this."""
+
+MOST_PASSES = 48.0
+"""What a scout may cost, in passes over all examples: it should save more than that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ def scouted(
     seed: int,
     ticked: Callable[[float], None],
 ) -> Scout | None:
-    """A scout of the plane; None where a subset would cost as much as it saves.
+    """A scout of the plane; None where a subset would cost more than `MOST_PASSES`.
 
     `ticked` is told the share of a pass after every point.
     """
@@ -57,8 +61,11 @@ def scouted(
         return None
     chosen = numpy_generator(seed, "scout").permutation(objective.examples)[:examples]
     fewer = subset(objective, chosen.tolist())
-    rows, columns = coarse(len(alphas)), coarse(len(betas))
-    share = examples / objective.examples + OVERHEAD
+    share = share_of_a_pass(objective, fewer, base)
+    lines = affordable(len(alphas), len(betas), share)
+    if lines is None:
+        return None
+    rows, columns = lines
     at = [[float(v[k]) for k in places] for v, places in ((alphas, rows), (betas, columns))]
     found = swept(fewer, base, plane_walk(base, directions, *at), lambda: ticked(share))
     grids = {
@@ -82,15 +89,26 @@ def expected_passes(
     alphas: Float[np.ndarray, " alpha"],
     betas: Float[np.ndarray, " beta"],
 ) -> float:
-    """What a scout of the plane costs, in passes over all examples."""
-    points = len(coarse(len(alphas))) * len(coarse(len(betas)))
+    """What a scout of the plane costs, in passes over all examples, if few examples cost as much
+    less as they are fewer."""
     examples = examples_of(objective)
-    return points * (examples / objective.examples + OVERHEAD) if examples else 0.0
+    share = examples / objective.examples
+    lines = affordable(len(alphas), len(betas), share) if examples else None
+    return 0.0 if lines is None else len(lines[0]) * len(lines[1]) * share
 
 
-def coarse(count: int) -> list[int]:
-    """Every second place of a long axis and its last one; every place of a short one."""
-    return sorted({*range(0, count, 1 if count < COARSE else 2), count - 1})
+def affordable(rows: int, columns: int, share: float) -> tuple[list[int], list[int]] | None:
+    """The lines a scout visits, as close together as it may cost; None where it costs too much."""
+    for stride in STRIDES:
+        lines = visited(rows, stride), visited(columns, stride)
+        if len(lines[0]) * len(lines[1]) * share <= MOST_PASSES:
+            return lines if min(map(len, lines)) >= min(FEWEST_LINES, rows, columns) else None
+    return None
+
+
+def visited(count: int, stride: int) -> list[int]:
+    """Every `stride`-th place of an axis and its last one; on a long axis at least every second."""
+    return sorted({*range(0, count, max(stride, 1 if count < COARSE else 2)), count - 1})
 
 
 def _spread_out(
