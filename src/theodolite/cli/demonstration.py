@@ -33,13 +33,13 @@ class Settings:
     weight_decay: float = 5e-4
     batch_size: int = 64
     train_examples: int | None = None
-    limit: int = 192
+    limit: int = 128
     preset: str = "quick"
     survey: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {
             "planes": {
                 "count": 1,
-                "steps": [25, 25],
+                "steps": [21, 21],
                 "batch_norm": "both",
                 "evaluation": "plain",
             },

@@ -19,7 +19,7 @@ class _Counter(TorchDispatchMode):
     """Counts the calls of operations."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls = 0
 
     def __torch_dispatch__(
