@@ -65,7 +65,7 @@ def test_the_tree_is_drawn_at_its_heights(ax: Axes) -> None:
     ]
     across = sorted(x.get_ydata()[0] for x in lines if x.get_xdata()[0] != x.get_xdata()[1])
     assert across == [4.5, 4.5, 5.0, 5.0, 6.0, 6.0]
-    assert [t.get_text() for t in ax.texts] == ["lowest", "1 deep", "0.3 deep", "5 deep"]
+    assert [t.get_text() for t in ax.texts] == ["lowest", "1", "0.3", "5"]
 
 
 def test_no_two_branches_cross() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -87,6 +87,20 @@ def heights(
     clipped = int((values > high).sum())
     levels = tuple(contour_levels(bottom, high, log=chosen))
     return Heights(chosen, bottom, high, top, clipped, decades, levels)
+
+
+def capped(scale: Heights, planes: Sequence[xr.Dataset], high: float) -> Heights:
+    """`scale` drawn up to `high` only, if that is lower: what is above gets the last color.
+
+    >>> plane = xr.Dataset({"loss": ("alpha", [0.01, 0.1, 1.0, 10.0])})
+    >>> capped(heights(plane), [plane], 2.0).clipped
+    1
+    """
+    if not scale.low < high < scale.high:
+        return scale
+    clipped = sum(int((finite_values(p) > high).sum()) for p in planes)
+    levels = tuple(contour_levels(scale.low, high, log=scale.log))
+    return replace(scale, high=high, clipped=clipped, levels=levels)
 
 
 def clip_height(values: np.ndarray, *, log: bool) -> float:

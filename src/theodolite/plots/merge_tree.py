@@ -51,7 +51,7 @@ def plot_merge_tree(topology: xr.Dataset, ax: Axes, *, log: bool | None = None) 
     ax.set_xlim(-0.8, max(len(layout.leaves) - 0.2, 0.8))
     ax.margins(y=0.2)
     ax.set_xticks([])
-    ax.set_xlabel("minima, not to scale")
+    ax.set_xlabel("minima and their depths, not to scale")
     ax.set_ylabel(str(topology.attrs.get("variable", "loss")).replace("_", " "))
     left = topology.sizes["pair"] - len(layout.leaves)
     if left:
@@ -105,7 +105,7 @@ def _leaf(ax: Axes, topology: xr.Dataset, node: int, x: float, named: bool) -> N
     y = float(pair["birth"])
     ax.plot([x], [y], marker="o", markersize=7, color=color, markerfacecolor=face, zorder=3)
     depth = float(pair["persistence"])
-    text = "lowest" if not np.isfinite(depth) else f"{plain(float(f'{depth:.2g}'))} deep"
+    text = "lowest" if not np.isfinite(depth) else plain(float(f"{depth:.2g}"))
     if named:
         ax.annotate(
             text,

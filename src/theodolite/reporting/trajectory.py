@@ -17,6 +17,7 @@ from theodolite.plots import (
     plot_trajectory_distance,
     plot_trajectory_losses,
 )
+from theodolite.plots.height_scale import capped
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number, text
 from theodolite.reporting.pictures import WIDE, picture
@@ -44,11 +45,16 @@ class Path:
     thinned: bool
 
 
+ABOVE_THE_PATH = 10.0
+"""Heights beyond this multiple of the paths' losses have one color: the corners of a plane of
+principal axes rise so far that a path drawn against them would lie on one shade."""
+
+
 def trajectory_paths(surveys: Sequence[Contents]) -> tuple[Path, ...]:
     """The paths of all models that have one, their surfaces on one scale."""
     having = [(m, c, c.trajectory) for m, c in enumerate(surveys) if c.trajectory is not None]
     planes = [c.trajectory_plane for _, c, _ in having if c.trajectory_plane is not None]
-    scale = heights(planes) if planes else None
+    scale = capped(heights(planes), planes, _ceiling([p for *_, p in having])) if planes else None
     found = []
     for m, c, path in having:
         head, rows, thinned = _table(path)
@@ -117,3 +123,10 @@ def _loss(at: xr.Dataset, name: str, status: str) -> str:
     if name not in at or int(at[status]) != OK or not math.isfinite(float(at[name])):
         return "none"
     return text(Number(float(at[name]), float(at[f"{name}_error"])))
+
+
+def _ceiling(paths: Sequence[xr.Dataset]) -> float:
+    """Where colors end: above every loss of a path, and of the surface below it."""
+    losses = [p[n].values for p in paths for n in ("loss", "shadow_loss") if n in p]
+    finite = [float(v[np.isfinite(v)].max(initial=0.0)) for v in losses]
+    return ABOVE_THE_PATH * max(finite, default=0.0)
