@@ -47,6 +47,16 @@ def edge(x: Tensor, y: Tensor) -> Tensor:
     return 1 + 20 * torch.sigmoid((x + 0.3 * y - 0.37) / 0.01) + 0.1 * y
 
 
+def pit(x: Tensor, y: Tensor) -> Tensor:
+    """A round pit midway between the nodes a fit starts from; the plain around it knows nothing."""
+    return 1 + 0.1 * x**2 - 0.9 * torch.exp(-((x - 0.5) ** 2 + (y + 0.5) ** 2) / 0.06**2)
+
+
+def ripples(x: Tensor, y: Tensor) -> Tensor:
+    """Rings that grow closer together outward."""
+    return 1.5 + torch.sin(3 * (x**2 + y**2))
+
+
 def saddle(x: Tensor, y: Tensor) -> Tensor:
     return x**2 - y**2
 

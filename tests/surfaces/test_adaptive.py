@@ -15,10 +15,30 @@ from torch import nn
 
 import theodolite as td
 from theodolite.errors import InvalidArgument
-from theodolite.surfaces import fitting
+from theodolite.surfaces import fitting, scouting
 
 from .formulas import Parameters
-from .planted import AXES, START, bowl, cliff, edge, monkey_saddle, planted, ravine, saddle
+from .planted import (
+    AXES,
+    START,
+    bowl,
+    cliff,
+    edge,
+    monkey_saddle,
+    pit,
+    planted,
+    ravine,
+    ripples,
+    saddle,
+)
+
+
+@pytest.fixture(autouse=True)
+def costly_examples(monkeypatch):
+    """A formula stands for a network: a pass over a sixteenth of the examples costs a sixteenth."""
+    monkeypatch.setattr(
+        scouting, "share_of_a_pass", lambda whole, part, _: part.examples / whole.examples
+    )
 
 
 @functools.cache
@@ -68,6 +88,20 @@ def test_a_narrow_ravine_and_a_step_are_not_missed(function):
     assert np.quantile(errors(made, truth), 0.98) <= 0.02
     low = truth < 0.5 * truth.max()
     assert np.mean((made.loss.values < 0.5 * made.loss.values.max()) == low) > 0.99
+
+
+def test_a_pit_between_the_nodes_is_not_missed():
+    # kills: no scout; a scout whose own shape is not fitted before it is believed
+    made, truth = both(pit)
+    assert made.attrs["scout_points"] == 26 * 26
+    assert errors(made, truth).max() <= 0.02
+
+
+def test_work_goes_on_where_a_held_out_point_is_too_far_off():
+    # kills: points held out, and their errors not heeded
+    made = td.plane(planted(ripples), AXES, theta=START, steps=(51, 51), tolerance=0.005)
+    assert made.attrs["method"] == "adaptive"
+    assert made.attrs["held_out_error"] <= 0.005
 
 
 def test_what_was_measured_has_the_bits_of_the_dense_plane():
