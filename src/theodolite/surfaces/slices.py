@@ -168,8 +168,8 @@ def plane(
         (the spread of several fits, scaled to the held-out errors; zero where measured) and, over
         ``held_out``, the points the fit never saw. Attributes hold ``held_out_error`` (the
         largest) and ``held_out_rms``, the passes spent, ``scout_points`` (how many points few
-        examples saw; zero where they would cost nearly as much as all), norms and cosine of the directions and
-        the norm of theta.
+        examples saw; zero where they would cost nearly as much as all), norms and cosine of the
+        directions and the norm of theta.
 
     Raises
     ------
