@@ -24,7 +24,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     codes.reshape(-1)[:MEASURED] = 1
     codes.reshape(-1)[-HELD:] = 2
     plane["sampled"] = xr.DataArray(codes, dims=plane["loss"].dims)
-    facts = {"evaluations": MEASURED, "held_out_error": 0.0123, "held_out_points": HELD}
+    facts = {"evaluations": MEASURED + HELD, "held_out_error": 0.0123, "held_out_points": HELD}
     plane.attrs.update(method="adaptive", fit_scale="log", **facts)
     return report(tree, tmp_path_factory.mktemp("samples") / "one.html")
 
@@ -44,9 +44,9 @@ def test_dots_and_crosses_are_the_points_measured_and_held_out(visit: Callable, 
 
 
 def test_the_caption_says_how_many_were_measured(visit: Callable, path: Path) -> None:
-    # Kills: every point of the grid called measured.
+    # Kills: every point of the grid called measured, points held out among them.
     caption = visit(path).page.locator("#surface").inner_text()
-    assert f"{MEASURED} of" in caption
+    assert f"{MEASURED} of 63 points measured" in caption
     assert f"off by at most 1.2 % of the range of the loss's log at {HELD} points" in caption
 
 

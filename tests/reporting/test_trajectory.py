@@ -130,3 +130,18 @@ def test_the_panel_says_what_it_shows_and_how_it_misleads(tmp_path: Path) -> Non
     text = report(tree(), tmp_path / "page.html").read_text("utf-8").replace("&#39;", "'")
     assert EXPLANATIONS["trajectory"].shows in text
     assert EXPLANATIONS["trajectory"].misleads in text
+
+
+@pytest.mark.parametrize(
+    ("peak", "words"), [(1e6, "log scale, clipped at 2,000"), (1900.0, "linear scale")]
+)
+def test_colors_end_ten_times_above_the_path(peak: float, words: str) -> None:
+    # Kills: the surface's own top as the last color; the loss of a diverged shadow (1e9), or the
+    # losses of the checkpoints alone (100, with shadows up to 200), as the path's highest.
+    made = tree()
+    slope = made["trajectory_plane"].to_dataset()
+    slope["loss"][:] = np.geomspace(100, peak, slope["loss"].size).reshape(slope["loss"].shape)
+    made["trajectory_plane"] = xr.DataTree(slope)
+    (drawn,) = trajectory_paths(read_trees(made))
+    labels = re.findall(r"loss, (\w+ scale[^<]*)<", drawn.picture)
+    assert labels == [words]

@@ -127,6 +127,6 @@ def _loss(at: xr.Dataset, name: str, status: str) -> str:
 
 def _ceiling(paths: Sequence[xr.Dataset]) -> float:
     """Where colors end: above every loss of a path, and of the surface below it."""
-    losses = [p[n].values for p in paths for n in ("loss", "shadow_loss") if n in p]
-    finite = [float(v[np.isfinite(v)].max(initial=0.0)) for v in losses]
-    return ABOVE_THE_PATH * max(finite, default=0.0)
+    kinds = (("loss", "status"), ("shadow_loss", "shadow_status"))
+    found = [p[n].values[p[s].values == OK] for p in paths for n, s in kinds if n in p]
+    return ABOVE_THE_PATH * max((float(v.max(initial=0.0)) for v in found), default=0.0)

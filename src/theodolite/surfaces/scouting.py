@@ -21,11 +21,8 @@ from theodolite.surfaces.sweep import plane_walk, swept
 FEWEST_EXAMPLES, MOST_EXAMPLES, LARGEST_SHARE = 8, 48, 1 / 16
 """A scout holds so many examples, or this share of them where there are few."""
 
-COARSE = 33
-"""From so many points along an axis on, a scout visits every second one."""
-
-STRIDES, FEWEST_LINES = (1, 2, 3, 4), 13
-"""A scout may visit every second to fourth line of an axis, but not fewer lines than this."""
+FEWEST_LINES = 13
+"""A scout leaves out lines of an axis, evenly, but does not visit fewer than this."""
 
 MOST_PASSES = 48.0
 """What a scout may cost, in passes over all examples: it should save more than that."""
@@ -99,16 +96,17 @@ def expected_passes(
 
 def affordable(rows: int, columns: int, share: float) -> tuple[list[int], list[int]] | None:
     """The lines a scout visits, as close together as it may cost; None where it costs too much."""
-    for stride in STRIDES:
+    for stride in range(1, max(rows, columns)):
         lines = visited(rows, stride), visited(columns, stride)
         if len(lines[0]) * len(lines[1]) * share <= MOST_PASSES:
-            return lines if min(map(len, lines)) >= min(FEWEST_LINES, rows, columns) else None
+            return lines
     return None
 
 
 def visited(count: int, stride: int) -> list[int]:
-    """Every `stride`-th place of an axis and its last one; on a long axis at least every second."""
-    return sorted({*range(0, count, max(stride, 1 if count < COARSE else 2)), count - 1})
+    """Every `stride`-th place of an axis and its last one, or closer, to have `FEWEST_LINES`."""
+    widest = max(1, (count - 1) // (FEWEST_LINES - 1))
+    return sorted({*range(0, count, min(stride, widest)), count - 1})
 
 
 def _spread_out(
