@@ -59,6 +59,10 @@ class NotConverged(TheodoliteError, RuntimeError):
         self.result = result
 
 
+class RankFailed(TheodoliteError, RuntimeError):
+    """Another process that shares an objective failed, or the processes make different calls."""
+
+
 class RunMismatch(TheodoliteError, ValueError):
     """A run folder was made by another configuration, checkpoint or data."""
 

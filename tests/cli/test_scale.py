@@ -157,7 +157,8 @@ def scripted(home: Path, *argv: str) -> None:
 @pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
 def test_an_engine_leaves_the_bytes_of_one_process_though_a_worker_is_killed(home, one, backend):
     # kills: attributes or numbers that depend on the order, the process or its place in a pool;
-    # a pool that is lost with one worker; a wait without end for the unit of a dead one
+    # a pool that is lost with one worker, or what the others were computing; a wait without end
+    # for the unit of a dead one
     scripted(home, "many", backend, "2", str(home / "die"))
     assert not (home / "die").exists()
     assert stored(home / "many") == one
@@ -165,7 +166,7 @@ def test_an_engine_leaves_the_bytes_of_one_process_though_a_worker_is_killed(hom
     assert sum(r["event"] == "unit" for r in log) == UNITS
     deaths = [r for r in log if r["event"] == "worker died"]
     assert len(deaths) == 1
-    assert len(deaths[0]["units"]) <= 3
+    assert len(deaths[0]["units"]) == 1
 
 
 def slow(home: Path, *argv: object, units: int = 2) -> subprocess.Popen[str]:

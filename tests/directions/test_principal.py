@@ -54,7 +54,8 @@ def test_axes_and_shares_are_those_of_one_decomposition(center: str) -> None:
 
 
 def test_points_read_in_parts_give_the_same_axes(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Kills: an offset lost between ranges of coordinates; reading whole points.
+    # Kills: an offset lost between ranges of coordinates; reading whole points; distances of the
+    # last range alone.
     class Lazy:
         size = 40
         widest = 0
@@ -75,6 +76,10 @@ def test_points_read_in_parts_give_the_same_axes(monkeypatch: pytest.MonkeyPatch
     assert torch.allclose(whole.origin, parts.origin)
     shadows = td.projection(whole.directions, Lazy(), whole.origin)
     assert np.allclose(shadows.coordinates, whole.coordinates, atol=1e-8)
+    moves = (POINTS - whole.origin).numpy()
+    far = moves - whole.coordinates @ whole.directions.numpy()
+    assert np.allclose(shadows.residual, np.linalg.norm(far, axis=1), atol=1e-8)
+    assert np.allclose(shadows.distance, np.linalg.norm(moves, axis=1))
 
 
 def test_a_planted_path_in_a_plane_is_recovered_exactly() -> None:
@@ -146,6 +151,8 @@ def test_what_is_refused() -> None:
         (lambda: td.principal_directions(space, POINTS, count=0), InvalidArgument, "E-J03"),
         (lambda: td.principal_directions(space, line), InvalidArgument, "E-J04"),
         (lambda: td.principal_directions(space, POINTS * torch.nan), NotFinite, "E-J02"),
+        (lambda: td.projection(POINTS[:2] / 0, POINTS, POINTS[0]), NotFinite, "E-J02"),
+        (lambda: td.projection(POINTS[:2], POINTS, POINTS[0] * torch.nan), NotFinite, "E-J02"),
         (
             lambda: td.projection(torch.ones(2, 40), POINTS, POINTS[0]),
             InvalidArgument,
@@ -159,3 +166,28 @@ def test_what_is_refused() -> None:
         with pytest.raises(kind) as caught:
             call()
         assert caught.value.code == code
+
+
+def test_a_last_point_that_is_none_is_refused_and_not_stretched_to_the_length_of_points() -> None:
+    # Kills: `theta` unchecked, so that one number is subtracted from every coordinate, and NaN
+    # in it is told as points too far apart.
+    for length in (1, 7):
+        with pytest.raises(InvalidArgument, match=rf"theta must have shape \(40,\).*\({length},\)"):
+            td.principal_directions(space_of(40), POINTS, theta=POINTS[0, :length])
+    with pytest.raises(NotFinite, match="theta holds NaN"):
+        td.principal_directions(space_of(40), POINTS, theta=POINTS[0] * torch.nan)
+
+
+def test_equal_points_are_not_told_to_ask_for_one_axis() -> None:
+    # Kills: an advice that fails again.
+    with pytest.raises(InvalidArgument, match="span 0 dimensions") as caught:
+        td.principal_directions(space_of(40), [POINTS[0]] * 3)
+    assert "count" not in caught.value.fix
+
+
+def test_reading_in_parts_leaves_the_points_as_they_are() -> None:
+    # Kills: differences taken in place in the caller's tensors.
+    points = POINTS.clone()
+    made = td.principal_directions(space_of(40), points, theta=points[2])
+    td.projection(made.directions, points, points[0])
+    assert torch.equal(points, POINTS)

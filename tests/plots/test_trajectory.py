@@ -130,3 +130,18 @@ def test_other_results_are_refused_and_shares_keep_two_digits() -> None:
         "100 %",
         "99.996 %",
     ]
+
+
+def test_a_drop_in_the_second_run_alone_has_its_name_in_the_legend() -> None:
+    # Kills: the mark named by the first run only, or by every run.
+    made = path(("sgd", "adam"))
+    for runs, count in (([1], 1), ([0, 1], 1), ([], 0)):
+        drop = made.learning_rate_drop * np.isin(made.run, runs)
+        ax = plot_trajectory(made.assign(learning_rate_drop=drop), Figure().add_subplot())
+        assert ax.get_legend_handles_labels()[1].count("learning rate dropped") == count
+
+
+def test_a_path_along_one_direction_is_no_picture_of_a_plane() -> None:
+    # Kills: a KeyError from within.
+    with pytest.raises(InvalidArgument, match="2 axes; got 1"):
+        plot_trajectory(path().isel(axis=[0]), Figure().add_subplot())

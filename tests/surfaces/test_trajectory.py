@@ -256,7 +256,8 @@ def test_a_training_s_own_folder_is_a_trajectory(tmp_path: Path) -> None:
 def test_files_are_read_by_ranges_and_with_the_names_of_wrappers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Kills: an offset lost inside a tensor; names of compiled or data-parallel models refused.
+    # Kills: an offset lost inside a tensor; names of compiled or data-parallel models refused;
+    # distances of the last range alone.
     torch.manual_seed(0)
     model = Normed()
     objective = td.Objective(model, nn.CrossEntropyLoss(), (X.float(), Y))
@@ -275,6 +276,8 @@ def test_files_are_read_by_ranges_and_with_the_names_of_wrappers(
     for again in (parts, other):
         assert np.allclose(again.coordinates, whole.coordinates, atol=1e-5)
         assert np.allclose(again.loss, whole.loss)
+        for name in ("distance_from_start", "step_length", "residual"):
+            assert np.allclose(again[name], whole[name], atol=1e-5), name
 
 
 def test_a_diverged_checkpoint_has_a_status_and_no_number() -> None:

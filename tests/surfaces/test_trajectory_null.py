@@ -69,6 +69,16 @@ def test_several_runs_begin_at_one_point() -> None:
     assert np.allclose(walk.limit, values / values.sum())
 
 
+def test_a_run_that_stays_where_it_began_is_a_point_of_the_walk() -> None:
+    # Oracle: covariance with a block of zeros. Kills: all runs refused for the one that stood.
+    covariance = np.zeros((8, 8))
+    covariance[:5, :5] = np.minimum.outer(np.arange(5), np.arange(5))
+    middle = np.eye(8) - 1 / 8
+    values = np.linalg.eigvalsh(middle @ covariance @ middle)[::-1][:7]
+    walk = random_walks([range(5), [0, 0, 0]], params=50, center="mean", walks=2)
+    assert np.allclose(walk.limit, values / values.sum())
+
+
 def test_counts_errors_and_seeds() -> None:
     walk = random_walks([range(30)], params=200, center="mean", walks=50, seed=3)
     again = random_walks([range(30)], params=200, center="mean", walks=50, seed=3)
@@ -80,7 +90,14 @@ def test_counts_errors_and_seeds() -> None:
     middle = float(np.median(walk.shares[:, :2].sum(axis=1)))
     assert walk.as_large(middle, 2) == 25
     assert np.allclose(walk.shares.sum(axis=1), 1)
-    for times, walks in (([[0, 0]], 5), ([[1, 0]], 5), ([[0, 1]], 1), ([[0, 1]], True)):
+    for times, walks in (
+        ([[0, 0]], 5),
+        ([[0, 0], [3, 3]], 5),
+        ([[1, 0]], 5),
+        ([[0, np.nan]], 5),
+        ([[0, 1]], 1),
+        ([[0, 1]], True),
+    ):
         with pytest.raises(InvalidArgument) as caught:
             random_walks(times, params=5, center="mean", walks=walks)
         assert caught.value.code == "E-J06"

@@ -16,10 +16,9 @@ from torch import nn
 
 import theodolite as td
 from theodolite.errors import InvalidArgument, RunMismatch, StorageError, TheodoliteWarning
-from theodolite.surveys import eta
 from theodolite.surveys.inventory import inventory
 from theodolite.surveys.journal import read_journal
-from theodolite.surveys.pools import Engine, engine_of
+from theodolite.surveys.pools import Engine
 from theodolite.surveys.sharding import Shard, parse_shard, shard_folders, shard_units
 from theodolite.surveys.surveying import conduct, configured
 from theodolite.surveys.target import Target
@@ -108,6 +107,43 @@ def test_a_shard_of_another_configuration_is_refused(tmp_path):
         surveyed(tmp_path / "run", "2/2")
 
 
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+
+
+def chunks(run: Path, shard: str, array: str) -> list[Path]:
+    place = run / "shards" / shard / "results.zarr" / array / "c"
+    return sorted(p for p in place.rglob("*") if p.is_file())
+
+
+def test_a_damaged_mark_of_a_shard_is_repaired_too(tmp_path, whole):
+    # kills: marks read before what is damaged was looked for, which no --repair gets past
+    run = tmp_path / "run"
+    surveyed(run, "1/2")
+    damage(chunks(run, "1-of-2", "plane_0/unit_status")[0])
+    with pytest.raises(StorageError, match="E-K06"):
+        surveyed(run)
+    surveyed(run, "2/2")  # what another shard can compute, it computes
+    done = surveyed(run, repair=True)
+    assert done.outcome.computed == 1
+    assert stored(run) == stored(whole)
+
+
+def test_a_shard_may_start_anew_and_one_in_the_way_is_named(tmp_path):
+    # kills: "--fresh starts this one anew" said to somebody who has passed it
+    run = tmp_path / "run"
+    surveyed(run, "1/2", seed=1)
+    surveyed(run, "1/2", fresh=True)
+    surveyed(run, "2/2", seed=0)
+    with pytest.raises(RunMismatch, match="seed: 0 -> 1") as caught:
+        surveyed(run, "1/2", seed=1, fresh=True)
+    assert "2-of-2" in caught.value.what
+    assert "delete that folder" in caught.value.fix
+    assert "--fresh" not in caught.value.fix
+
+
 def test_a_damaged_shard_is_named_and_its_unit_computed_again_on_request(tmp_path, whole):
     # kills: a damaged chunk copied as if it were sound
     run = tmp_path / "run"
@@ -153,6 +189,21 @@ def test_shards_of_other_thread_counts_are_told(tmp_path):
         surveyed(tmp_path / "run")
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_shards_of_other_thread_counts_are_told_also_when_they_are_merged_one_by_one(
+    tmp_path, order
+):
+    # kills: a shard compared with those of the same merge only
+    none = Engine(workers=0, threads=1)
+    for turn, part in enumerate(order):
+        surveyed(tmp_path / "run", engine=Engine(threads=part, shard=Shard(part, 2)))
+        if turn == 0:
+            surveyed(tmp_path / "run", engine=none)
+    with pytest.warns(TheodoliteWarning, match=r"shard 2-of-2 was computed with threads 1 -> 2"):
+        surveyed(tmp_path / "run", engine=none)
+    surveyed(tmp_path / "run", engine=none)  # nothing new, nothing told
+
+
 def test_fresh_removes_the_shards_too(tmp_path):
     surveyed(tmp_path / "run", "1/2")
     surveyed(tmp_path / "run", fresh=True)
@@ -175,19 +226,6 @@ def test_the_state_of_shards_says_who_has_what_and_how_long_it_takes(tmp_path):
     assert (other.shard, other.begun, other.left) == ("2/2", False, 4)
 
 
-def test_the_time_left_is_the_units_left_by_their_seconds_over_the_workers():
-    # kills: seconds by measure instead of group, workers forgotten, an unknown group taken as free
-    log = [
-        {"event": "plan", "workers": 4, "passes": {"a": 2.0, "b": 8.0}},
-        {"event": "unit", "group": "a", "unit": 0, "seconds": 1.0},
-        {"event": "unit", "group": "a", "unit": 1, "seconds": 3.0},
-    ]
-    assert eta.seconds_left({"a": 6, "b": 0}, eta.pace(log)) == 6 * 2.0 / 4
-    assert eta.seconds_left({"a": 0, "b": 5}, eta.pace(log)) == 5 * 8.0 * (4.0 / 4.0) / 4
-    assert eta.seconds_left({"c": 1}, eta.pace(log)) is None
-    assert eta.seconds_left({"a": 1}, eta.pace([])) is None
-
-
 ENVIRONMENTS = {
     "torchrun": ({"RANK": "3", "WORLD_SIZE": "4"}, "4/4"),
     "array": ({"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "3"}, None),
@@ -199,6 +237,26 @@ ENVIRONMENTS = {
         },
         "2/3",
     ),
+    "array with gaps": (
+        {
+            "SLURM_ARRAY_TASK_ID": "2",
+            "SLURM_ARRAY_TASK_COUNT": "3",
+            "SLURM_ARRAY_TASK_MIN": "0",
+            "SLURM_ARRAY_TASK_MAX": "4",
+        },
+        None,
+    ),
+    "array to its end": (
+        {
+            "SLURM_ARRAY_TASK_ID": "3",
+            "SLURM_ARRAY_TASK_COUNT": "3",
+            "SLURM_ARRAY_TASK_MIN": "1",
+            "SLURM_ARRAY_TASK_MAX": "3",
+        },
+        "3/3",
+    ),
+    "beyond": ({"RANK": "4", "WORLD_SIZE": "4"}, None),
+    "longer than a number": ({"RANK": "0", "WORLD_SIZE": "9" * 5000}, None),
     "srun": ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, "1/2"),
     "array before srun": (
         {
@@ -217,7 +275,8 @@ ENVIRONMENTS = {
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_auto_takes_the_launchers_numbers_or_says_that_there_are_none(name):
-    # kills: numbers from 0 taken as from 1; an array numbered from 4; rank beyond the count
+    # kills: numbers from 0 taken as from 1; an array numbered from 4; rank beyond the count; an
+    # array of 0, 2 and 4, whose second task is not the third
     environment, expected = ENVIRONMENTS[name]
     if expected is None:
         with pytest.raises(InvalidArgument, match="E-N12"):
@@ -226,40 +285,12 @@ def test_auto_takes_the_launchers_numbers_or_says_that_there_are_none(name):
         assert str(parse_shard("auto", environment)) == expected
 
 
-@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", ""])
+NO_PARTS = ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", "", "1/", " 1/2", "1 / 2", "+1/2"]
+NO_PARTS += ["1/100001", "1/" + "9" * 5000, "٢/٣"]
+
+
+@pytest.mark.parametrize("text", NO_PARTS)
 def test_parts_that_are_none_are_refused(text):
+    # kills: a number longer than Python reads; as many lines of `status` as somebody mistyped
     with pytest.raises(InvalidArgument, match="E-N11"):
         parse_shard(text, {})
-
-
-REFUSED = {
-    "backend": ((2, "spark"), {}, "E-N01"),
-    "no workers": ((0, "loky"), {}, "E-N02"),
-    "minus": ((-2, "loky"), {}, "E-N02"),
-    "threads": ((1, "loky"), {"threads": 0}, "E-N02"),
-    "scheduler": ((2, "loky"), {"scheduler": "tcp://a:1"}, "E-N03"),
-    "sequential": ((2, "sequential"), {}, "E-N01"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_engines_that_cannot_be_are_refused(name):
-    arguments, how, code = REFUSED[name]
-    with pytest.raises(InvalidArgument, match=code):
-        engine_of(*arguments, **how)
-
-
-def test_a_backend_that_is_not_installed_names_its_extra(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InvalidArgument, match="E-N04") as caught:
-        engine_of(2, "ray")
-    assert 'pip install "theodolite[ray]"' in caught.value.fix
-
-
-def test_workers_share_the_cores(monkeypatch):
-    # kills: every worker on all cores
-    monkeypatch.setattr("theodolite.surveys.pools.cores", lambda: 7)
-    assert [engine_of(n).threads for n in (1, 2, 3, 9)] == [None, 3, 2, 1]
-    assert (engine_of(-1).workers, engine_of(-1).threads) == (7, 1)
-    assert not engine_of(1, "loky").farms
-    assert engine_of(1, "dask").farms

@@ -6,6 +6,7 @@ Oracle: counts of what was built, written to a file by the target itself; number
 from __future__ import annotations
 
 import os
+import pickle
 import time
 
 import pytest
@@ -13,7 +14,13 @@ import torch
 from torch import nn
 
 import theodolite as td
-from theodolite.errors import InvalidArgument, InvalidType, NotDeterministic, RunMismatch
+from theodolite.errors import (
+    InvalidArgument,
+    InvalidType,
+    NotDeterministic,
+    RunMismatch,
+    TheodoliteError,
+)
 from theodolite.surveys import workers
 from theodolite.surveys.rebuilding import name_of, rebuilt
 from theodolite.surveys.surveying import configured, identified
@@ -77,6 +84,25 @@ def test_a_target_that_comes_out_different_in_a_worker_is_refused(errand):
         workers.compute(one, "line_0", 0)
 
 
+class Odd(Exception):
+    """An error that cannot be made anew from its text, as unpickling does."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def test_what_no_pipe_can_carry_is_raised_as_an_error_of_ours(errand, monkeypatch):
+    # kills: an answer the parent cannot read, taken for a worker that died
+    def odd(name: str) -> None:
+        raise Odd(1, 2)
+
+    monkeypatch.setattr(workers, "open_group", odd)
+    with pytest.raises(TheodoliteError, match=r"a worker failed: Odd: 1 and 2.*E-S23") as caught:
+        workers.compute(errand(), "line_0", 0)
+    assert "test_workers.py" in caught.value.where
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
 def test_a_worker_leaves_the_number_of_threads_as_it_was(errand):
     before = torch.get_num_threads()
     with workers.threads(before + 1) as used:
@@ -115,6 +141,37 @@ def test_a_factory_is_found_by_its_name_and_gives_what_its_target_gives(tmp_path
     assert tree.attrs["target"] == name
     with pytest.raises(InvalidArgument, match="E-N08"):
         name_of(lambda: None)
+
+
+class Maker:
+    def build(self):
+        return factory()
+
+    @classmethod
+    def made(cls):
+        return factory()
+
+
+def shadowed() -> Target:
+    return factory()
+
+
+first = shadowed
+
+
+def shadowed() -> Target:
+    raise LookupError("the second of that name")
+
+
+def test_a_name_that_leads_to_another_function_is_refused():
+    # kills: another function called in silence; a method without its object
+    with pytest.raises(InvalidArgument, match="E-N08") as caught:
+        name_of(first)
+    assert "leads to something else" in caught.value.why
+    with pytest.raises(InvalidArgument, match="E-N08"):
+        name_of(Maker().build)
+    assert name_of(Maker.made) == f"{__name__}:Maker.made"
+    assert name_of(shadowed) == f"{__name__}:shadowed"
 
 
 def test_the_deadline_counts_the_length_of_units():

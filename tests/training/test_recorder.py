@@ -11,12 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from theodolite.errors import InvalidArgument, StorageError
 from theodolite.training import Recorder, load_state
+from theodolite.training import recorder as recording
 
 SCRIPT = """
 import sys, torch
@@ -113,11 +115,55 @@ def test_a_history_that_is_redone_replaces_the_rows_of_the_old_one(tmp_path: Pat
     assert [m["loss"] for m in made.metrics] == [0.0, 0.0, 1.0]
 
 
+def test_a_history_being_redone_is_off_the_index_before_its_files_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stop or a full disk between file and index. Kills: the new weights of a step listed with
+    # the old number, and before later steps of the abandoned history.
+    model = nn.Linear(2, 1)
+    for step in range(5):
+        Recorder(tmp_path, model)(step, loss=0.0)
+    again = Recorder(tmp_path, model)
+    with monkeypatch.context() as broken:
+        broken.setattr(recording, "save_state", _stopped)
+        with pytest.raises(KeyboardInterrupt):
+            again(2, loss=1.0)
+    assert Recorder.read(tmp_path).steps == (0, 1)
+    assert len(again.checkpoints) == 2
+    again(3, loss=1.0)
+    assert Recorder.read(tmp_path).steps == (0, 1, 3)
+    with monkeypatch.context() as full:
+        full.setattr(recording, "save_state", _full)
+        with pytest.raises(StorageError, match="E-T67"):
+            again(4, loss=1.0)
+    assert again.checkpoints == Recorder.read(tmp_path).checkpoints
+    again(5)
+    assert Recorder.read(tmp_path).steps == (0, 1, 3, 5)
+
+
+def _stopped(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _full(*_: object) -> None:
+    raise StorageError("no space left", code="E-T67")
+
+
+def test_steps_of_numpy_and_torch_are_steps(tmp_path: Path) -> None:
+    # Kills: whole numbers of other kinds refused, or written as no JSON.
+    recorder = Recorder(tmp_path, small(), every=None, at=np.arange(2))
+    assert [recorder(step) for step in (np.int64(0), torch.tensor(1), 2)] == [True, True, False]
+    assert Recorder.read(tmp_path).steps == (0, 1)
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     model = small()
     for every in (0, -1, True):
         with pytest.raises(InvalidArgument, match="E-J10"):
             Recorder(tmp_path, model, every=every)
+    for at in (None, (), [-1], [True]):  # nothing would ever be recorded
+        with pytest.raises(InvalidArgument, match="E-J10"):
+            Recorder(tmp_path, model, every=None, at=at)
     recorder = Recorder(tmp_path, model)
     for step, metric in ((-1, 0.0), (True, 0.0), (1, "low"), (1, torch.ones(2))):
         with pytest.raises(InvalidArgument, match="E-J11"):

@@ -106,8 +106,14 @@ def restricted(objective: Objective, batches: tuple[Any, ...], theta: Tensor) ->
         for name, value in values.items():
             object.__setattr__(made, name, value)
 
-    data = replace(objective.data, kept=batches, batches=len(batches))
-    put(data=data, examples=sum(b.examples for b in batches), scale=1.0, total_weight=1.0)
+    data = replace(objective.data, kept=batches, batches=len(batches), whole=len(batches))
+    put(
+        data=data,
+        ranks=None,
+        examples=sum(b.examples for b in batches),
+        scale=1.0,
+        total_weight=1.0,
+    )
     weight = float(made.sample(theta).weights.sum())
     put(total_weight=weight, scale=weight if objective.terms.summed else 1.0)
     return made

@@ -7,6 +7,7 @@ import json
 import math
 import shlex
 import shutil
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from theodolite.cli import terminal
 from theodolite.cli.durations import parse_duration
 from theodolite.cli.folders import merge_command
 from theodolite.cli.scale import Spread
-from theodolite.errors import InvalidArgument, TheodoliteError
-from theodolite.surveys.configuration import Configuration, to_toml
+from theodolite.errors import InvalidArgument, RunMismatch, TheodoliteError
+from theodolite.surveys.configuration import Configuration, read_toml, to_toml
 from theodolite.surveys.durable import ensure_writable, write_text
 from theodolite.surveys.factories import parse_arguments
+from theodolite.surveys.identity import flat, refuse_mismatch
 from theodolite.surveys.pools import Engine
 from theodolite.surveys.sharding import SHARDS
 
@@ -86,8 +88,8 @@ def wanted(spread: Spread) -> dict[str, Any]:
     from submitit.slurm.slurm import SlurmExecutor
 
     found = {SHORT.get(k, k): v for k, v in parse_arguments(spread.slurm).items()}
-    if isinstance(found.get("time"), str):
-        found["time"] = math.ceil(parse_duration(found["time"]) / 60)
+    if "time" in found:
+        found["time"] = minutes(found["time"])
     unknown = sorted(set(found) - SlurmExecutor._valid_parameters())
     if unknown:
         raise InvalidArgument(
@@ -97,6 +99,18 @@ def wanted(spread: Spread) -> dict[str, Any]:
             code="E-N14",
         )
     return found
+
+
+def minutes(asked: Any) -> int:
+    """Whole minutes in a number of them, or in a text as 90m; raises `InvalidArgument`."""
+    count = parse_duration(asked) / 60 if isinstance(asked, str) else asked
+    if isinstance(count, bool) or not isinstance(count, int | float) or not 0 < count < math.inf:
+        raise InvalidArgument(
+            f"time of --slurm must be at least 1 minute; got {asked!r}.",
+            fix="for example --slurm time=2h.",
+            code="E-N14",
+        )
+    return math.ceil(count)
 
 
 def task_lines(spread: Spread, engine: Engine, path: Path) -> list[tuple[str, ...]]:
@@ -128,7 +142,15 @@ def script(spread: Spread, path: Path) -> str:
         f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
     )
     asked: dict[str, Any] = {**named(path), **wanted(spread)}
-    return _make_sbatch_string(command=command, folder=folder, map_count=spread.tasks, **asked)
+    text = _make_sbatch_string(command=command, folder=folder, map_count=spread.tasks, **asked)
+    return "\n".join([text, *time_note(spread)])
+
+
+def time_note(spread: Spread) -> list[str]:
+    """A word about the time that submitit asks for where nobody has said one."""
+    if spread.launcher != "slurm" or "time" in wanted(spread):
+        return []
+    return ["Time     5 min a task, submitit's own; for more pass --slurm time=2h"]
 
 
 def named(path: Path) -> dict[str, str]:
@@ -161,13 +183,18 @@ def launched(
     spread: Spread, engine: Engine, configuration: Configuration, path: Path, as_json: bool
 ) -> int:
     """Submit a task a shard; for ``local`` wait for them all. Prints ids and how to collect."""
+    made = executor(spread, path)
     ensure_writable(path / SHARDS)
-    write_text(path / SHARDS / "config.toml", to_toml(configuration))
+    settings = path / SHARDS / "config.toml"
+    refuse_other(settings, configuration)
+    write_text(settings, to_toml(configuration))
     tasks = [Task(line) for line in task_lines(spread, engine, path)]
-    submitted = executor(spread, path).submit_array(tasks)
+    submitted = accepted(made, tasks)
     ids = [str(job.job_id) for job in submitted]
     command = merge_command(path)
     terminal.say(f"Jobs     {', '.join(ids)}  (logs in {path / SHARDS / 'jobs'})")
+    for line in time_note(spread):
+        terminal.say(line)
     lost = waited(submitted) if spread.launcher == "local" else []
     for number, reason in lost:
         terminal.say(f"Shard {number}/{len(tasks)} failed: {reason}")
@@ -178,14 +205,51 @@ def launched(
     return 1 if lost else 0
 
 
-def waited(jobs: Sequence[Any]) -> list[tuple[int, str]]:
-    """Wait for tasks of this machine, ending them on Ctrl-C; those that failed, and why."""
+def refuse_other(settings: Path, configuration: Configuration) -> None:
+    """Raise where tasks of another configuration were submitted: those that wait will read it."""
+    if not settings.exists():
+        return
+    new = tomllib.loads(to_toml(configuration))
     try:
-        for job in jobs:
-            job.wait()
+        refuse_mismatch(settings, flat(read_toml(settings), ""), flat(new, ""))
+    except RunMismatch as error:
+        error.why = "tasks submitted with it read that file when they begin."
+        error.fix = "pass another -o, or delete that file when none of them waits or runs."
+        raise
+
+
+def accepted(made: Any, tasks: Sequence[Task]) -> Sequence[Any]:
+    """Submit the tasks; raises `TheodoliteError` with what ``sbatch`` says against it."""
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        return list(made.submit_array(tasks))
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise TheodoliteError(
+            f"SLURM did not take the tasks: {reason(error)}",
+            fix="--dry-run shows what is asked for, and --slurm key=value changes it.",
+            code="E-N16",
+        ) from error
+
+
+def waited(jobs: Sequence[Any]) -> list[tuple[int, str]]:
+    """Wait for tasks of this machine, ending them if stopped; those that failed, and why."""
+    from theodolite.cli.running import terminating
+
+    try:
+        with terminating():
+            for job in jobs:
+                job.wait()
     except (KeyboardInterrupt, SystemExit):
         for job in jobs:
             job.cancel()
+        terminal.say("Stopped; what was computed is saved, and the same command goes on.")
         raise
     failed = [(k, job.exception()) for k, job in enumerate(jobs, 1)]
-    return [(k, str(e).strip().splitlines()[-1]) for k, e in failed if e is not None]
+    return [(k, reason(e)) for k, e in failed if e is not None]
+
+
+def reason(error: BaseException) -> str:
+    """The line of a log that says what went wrong: ours, else the last."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if line.startswith("Error:")), lines[-1])

@@ -26,7 +26,7 @@ class Scale:
         str | None, Parameter(help="Address of a dask scheduler or a ray cluster.")
     ] = None
     threads: Annotated[
-        int | None, Parameter(help="Threads of each process; the cores by --n-jobs.")
+        int | None, Parameter(help="Threads of each process; else the cores by --n-jobs.")
     ] = None
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
 from theodolite.directions.points import chunks, dtype_of, listed, size_of
-from theodolite.errors import InvalidArgument, NotFinite
+from theodolite.errors import InvalidArgument, InvalidType, NotFinite
 from theodolite.objective import Objective
 from theodolite.parameters import ParameterSpace
 
@@ -83,17 +83,19 @@ def principal_directions(
     Raises
     ------
     InvalidArgument
-        For points of another length or fewer than two (E-J01), another `center` or a `count`
-        below 1 (E-J03), or points that span fewer dimensions than `count` (E-J04).
+        For points or a `theta` of another length, or fewer than two points (E-J01), another
+        `center` or a `count` below 1 (E-J03), or points that span fewer dimensions than `count`
+        (E-J04).
     NotFinite
-        For a point with NaN or infinity (E-J02).
+        For a point or a `theta` with NaN or infinity (E-J02).
 
     Notes
     -----
     Costs no forward pass. Reads every coordinate of every point twice, a part of the coordinates
-    of all points at a time, so that half a gigabyte and `count` + 1 vectors in float64 are held
-    however many points there are; sums are in float64. Not checked: that few axes mean anything.
-    A random walk has much of its variance in two axes as well; `trajectory` says how much.
+    of all points at a time, so that one and a half gigabytes and twice `count` + 2 vectors in
+    float64 are held however many points there are; sums are in float64. Not checked: that few axes
+    mean anything. A random walk has much of its variance in two axes as well; `trajectory` says
+    how much.
 
     References
     ----------
@@ -111,7 +113,7 @@ def principal_directions(
     """
     points = listed(thetas)
     _check(space, points, count, center)
-    last = None if theta is None else theta.detach().double().cpu()
+    last = None if theta is None else _end(theta, size_of(points))
     gram = _gram(points, last)
     middle = np.eye(len(gram)) - 1 / len(gram)
     components = len(gram) - (1 if theta is None else 0)
@@ -149,12 +151,32 @@ def _check(space: Any, points: Any, count: Any, center: Any) -> None:
         raise InvalidArgument(f"count must be at least 1; got {count!r}.", code="E-J03")
 
 
+def _end(theta: Any, size: int) -> Tensor:
+    """The point given as the last one, in float64."""
+    if not isinstance(theta, Tensor) or not theta.is_floating_point():
+        kind = theta.dtype if isinstance(theta, Tensor) else type(theta).__name__
+        raise InvalidType(
+            f"theta must be a flat tensor of floats; got {kind}.",
+            fix="pass one of the points.",
+            code="E-J01",
+        )
+    if tuple(theta.shape) != (size,):
+        raise InvalidArgument(
+            f"theta must have shape ({size},) as the points have; got {tuple(theta.shape)}.",
+            fix="use objective.space.flatten(state_dict) to make it.",
+            code="E-J01",
+        )
+    if not bool(torch.isfinite(theta).all()):
+        raise NotFinite("theta holds NaN or infinity.", fix="pass another point.", code="E-J02")
+    return theta.detach().cpu().double()
+
+
 def _gram(points: Any, last: Tensor | None) -> Float64[np.ndarray, "time time"]:
     """Inner products of the differences to the last point, added up over ranges of coordinates."""
     total = torch.zeros(len(points), len(points), dtype=torch.float64)
     for start, stop, values in chunks(points):
-        moves = values - (values[-1] if last is None else last[start:stop])
-        total += moves @ moves.T
+        values -= values[-1].clone() if last is None else last[start:stop]
+        total += values @ values.T
     if not bool(torch.isfinite(total).all()):
         raise NotFinite(
             "the points lie so far apart that squared distances leave the range of numbers.",
@@ -185,7 +207,9 @@ def _combinations(
             f"the points span {there} dimension{'' if there == 1 else 's'}; "
             f"{count} axes were asked for.",
             why="the checkpoints are equal, lie on a line, or are too few.",
-            fix=f"pass more checkpoints, or count={max(there, 1)}.",
+            fix="pass checkpoints that differ."
+            if there == 0
+            else "pass more checkpoints that differ, a lower count=, or directions= of your own.",
             code="E-J04",
         )
     kept = vectors[:, :count]
@@ -201,9 +225,9 @@ def _axes(
     made = torch.empty(len(mix), size, dtype=torch.float64)
     origin = torch.empty(size, dtype=torch.float64)
     for start, stop, values in chunks(points):
-        end = values[-1] if last is None else last[start:stop]
+        end = values[-1].clone() if last is None else last[start:stop]
         origin[start:stop] = end if center == "last" else values.mean(dim=0)
-        made[:, start:stop] = mix @ (values - end)
+        made[:, start:stop] = mix @ values.sub_(end)
     for k in range(len(made)):  # the Gram matrix has half the digits of a small axis
         for j in range(k):
             made[k] -= (made[j] @ made[k]) * made[j]

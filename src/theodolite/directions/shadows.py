@@ -11,7 +11,7 @@ from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 from theodolite.directions.points import chunks, listed, size_of
-from theodolite.errors import InvalidArgument, InvalidType
+from theodolite.errors import InvalidArgument, InvalidType, NotFinite
 
 DEPENDENT = 1e-10
 """Unit directions whose Gram matrix has a smaller eigenvalue do not span what they should."""
@@ -57,7 +57,7 @@ def projection(
     InvalidArgument
         For shapes that do not fit (E-J01), or directions that depend on one another (E-J05).
     NotFinite
-        For a point with NaN or infinity (E-J02).
+        For NaN or infinity in a point, the directions or the origin (E-J02).
 
     Notes
     -----
@@ -76,14 +76,15 @@ def projection(
     axes, start = _checked(directions, points, origin)
     inner = torch.zeros(len(points), len(axes), dtype=torch.float64)
     for low, high, values in chunks(points):
-        inner += (values - start[low:high]) @ axes[:, low:high].T
+        inner += values.sub_(start[low:high]) @ axes[:, low:high].T
     found = torch.from_numpy(np.linalg.solve(_gram(axes), inner.numpy().T).T.copy())
     off = torch.zeros(len(points), dtype=torch.float64)
     far = torch.zeros(len(points), dtype=torch.float64)
     for low, high, values in chunks(points):
-        moves = values - start[low:high]
-        far += moves.square().sum(dim=1)
-        off += (moves - found @ axes[:, low:high]).square().sum(dim=1)
+        values -= start[low:high]
+        for k, moved in enumerate(values):  # one at a time: no second copy of all of them
+            far[k] += moved.square().sum()
+            off[k] += (moved - found[k] @ axes[:, low:high]).square().sum()
     return Projection(found.numpy(), off.sqrt().numpy(), far.sqrt().numpy())
 
 
@@ -98,6 +99,12 @@ def _checked(directions: Any, points: Any, origin: Any) -> tuple[Tensor, Tensor]
                 f"{name} must have shape {wanted}; got {tuple(value.shape)}.",
                 fix="all of them belong to one network.",
                 code="E-J01",
+            )
+        if not bool(torch.isfinite(value).all()):
+            raise NotFinite(
+                f"{name} must be finite; got NaN or infinity in it.",
+                fix=f"make {name} anew from finite points.",
+                code="E-J02",
             )
     return directions.detach().cpu().double(), origin.detach().cpu().double()
 

@@ -23,7 +23,8 @@ def separable(objective: Objective) -> bool:
     In training mode a batch's statistics belong to it, and a loss given by batch is one number.
     """
     by_example = isinstance(objective.terms, ModelLoss) and not objective.terms.loss.free
-    return objective.data.kept is not None and by_example and objective.mode == "eval"
+    alone = objective.ranks is None and objective.data.kept is not None
+    return alone and by_example and objective.mode == "eval"
 
 
 def chunked(objective: Objective, size: int | None, *, channels_last: bool = False) -> Objective:
@@ -105,7 +106,7 @@ def _joined(raws: list[Any]) -> list[Any]:
 def _with_data(objective: Objective, kept: tuple[Batch, ...]) -> Objective:
     data = objective.data
     examples = sum(b.examples for b in kept)
-    replay: Replay = replace(data, kept=kept, examples=examples, batches=len(kept))
+    replay: Replay = replace(data, kept=kept, examples=examples, batches=len(kept), whole=len(kept))
     made = object.__new__(Objective)
     for name in Objective.__dataclass_fields__:
         object.__setattr__(made, name, getattr(objective, name))

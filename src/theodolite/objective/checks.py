@@ -117,11 +117,11 @@ def _tried(objective: Objective, batch: Batch) -> tuple[Sample, bool]:
         made: Sample = terms.sample(model, trials[1])
         return made
 
-    made = named(model, batch, objective.data.batches, body)
+    made = named(model, batch, objective.data.whole, body)
     if any(t._version for trial in trials for t in tensors_of(trial.targets)):
         raise UnsupportedModel(
             f"the loss writes to the targets it is given ({terms.label}).",
-            where=f"batch {batch.index + 1} of {objective.data.batches}",
+            where=f"batch {batch.index + 1} of {objective.data.whole}",
             why="the data would change from one evaluation to the next.",
             fix="work on a copy inside the loss: targets = targets.clone().",
             code="E-O44",

@@ -44,6 +44,10 @@ class ContentHash:
         """How many examples of `other` are not among these."""
         return sum((other.counts - self.counts).values())
 
+    def total(self) -> int:
+        """The sum of all hashes, modulo 2^64."""
+        return sum(k * v for k, v in self.counts.items()) % (1 << 64)
+
     def digest(self) -> str:
         """The fingerprint as hexadecimal text."""
         text = ",".join(f"{k}:{v}" for k, v in sorted(self.counts.items()))

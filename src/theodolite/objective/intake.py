@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
-from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from theodolite import seeds
-from theodolite.errors import InvalidArgument, InvalidData, InvalidType, NotDeterministic
-from theodolite.objective.batches import Batch, count_examples, moved, plain, split, tensors_of
+from theodolite.errors import InvalidArgument, InvalidData, NotDeterministic
+from theodolite.objective.batches import Batch, count_examples, moved, plain, split
 from theodolite.objective.content import ContentHash
 from theodolite.objective.mistakes import named_reading
+from theodolite.objective.sources import Settings, has_length, source_of
+
+__all__ = ["MOST_BATCHES", "Replay", "Settings", "read"]
 
 MOST_BATCHES = 10_000
 """A stream of unknown length is given up after so many batches."""
@@ -26,23 +26,13 @@ MOST_BATCHES = 10_000
 _END = object()
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How data become batches."""
-
-    device: torch.device
-    dtype: torch.dtype | None
-    freeze: bool
-    needs_targets: bool
-    limit: int | None
-    batch_size: int | None
-    budget: int
-    shielded: bool = False
-
-
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """Batches that can be gone through again: kept in memory, or read anew from the source."""
+    """Batches that can be gone through again: kept in memory, or read anew from the source.
+
+    ``batches`` are those of this process, of ``whole`` in the data; ``examples`` those of all.
+    ``sums`` of the hashes of its own examples and of all tell whether shares make up the data.
+    """
 
     kept: tuple[Batch, ...] | None
     source: Iterable[Any]
@@ -51,6 +41,8 @@ class Replay:
     fingerprint: str
     examples: int
     batches: int
+    whole: int
+    sums: tuple[int, int] = (0, 0)
 
     def shielded(self, on: bool) -> Replay:
         """The same batches, handing out copies of their tensors or the tensors themselves."""
@@ -79,13 +71,17 @@ class Replay:
 
 def read(data: Any, settings: Settings, model: nn.Module) -> Replay:
     """Read `data` once (twice where a second reading could differ) and keep what fits."""
-    source, exact = _source(data, settings)
+    source, exact = source_of(data, settings)
     kept: list[Batch] | None = []
-    content, examples, count, size = ContentHash(), 0, 0, 0
-    known = exact or _has_length(source)
-    for batch in _batches(source, settings, model):
+    content, own, examples, count, size = ContentHash(), ContentHash(), 0, 0, 0
+    known, (first, parts) = exact or has_length(source), settings.share
+    for count, batch in enumerate(_batches(source, _undivided(settings), model), 1):
         content.add(batch.raw, batch.examples)
-        examples, count, size = examples + batch.examples, count + 1, size + batch.weigh()
+        examples += batch.examples
+        if (count - 1) % parts != first:
+            continue
+        own.add(batch.raw, batch.examples)
+        size += batch.weigh()
         if kept is not None and (settings.freeze or size <= settings.budget):
             kept.append(batch)
         else:
@@ -99,119 +95,32 @@ def read(data: Any, settings: Settings, model: nn.Module) -> Replay:
             fix="pass data with at least one example, as something that can be iterated again.",
             code="E-O06",
         )
+    if count < parts:
+        _refuse_few(count, parts)
     if not exact and not settings.freeze:
-        _check_second_reading(source, settings, model, content)
+        _check_second_reading(source, _undivided(settings), model, content)
+        if parts > 1 and kept is None:
+            _check_second_reading(source, settings, model, own)
     keep = None if kept is None else tuple(kept)
-    return Replay(keep, source, settings, model, content.digest(), examples, count)
+    here, sums = -(-(count - first) // parts), (own.total(), content.total())
+    return Replay(keep, source, settings, model, content.digest(), examples, here, count, sums)
 
 
-def _source(data: Any, settings: Settings) -> tuple[Iterable[Any], bool]:
-    """`data` as something to iterate, and whether it is plain tensors (the same by nature)."""
-    if isinstance(data, Tensor):
-        raise InvalidType(
-            "data must be (inputs, targets), a Dataset, a DataLoader or an iterable of batches; "
-            "got a single tensor.",
-            fix="pass (inputs, targets).",
-            code="E-O23",
-        )
-    if _is_tensor_pair(data):
-        return _slices(plain(data), settings), True
-    if isinstance(data, Mapping):
-        _check_lengths([t for t in tensors_of(data) if t.dim() > 0])
-        return _slices(plain(data), settings), True
-    if isinstance(data, DataLoader):
-        return data, False
-    if isinstance(data, Dataset):
-        return _loader(data, settings), False
-    if not isinstance(data, Iterable):
-        raise InvalidType(
-            "data must be (inputs, targets), a Dataset, a DataLoader or an iterable of batches; "
-            f"got {type(data).__name__}.",
-            fix="pass (inputs, targets) tensors or a DataLoader.",
-            code="E-O23",
-        )
-    if isinstance(data, Iterator) and not settings.freeze:
-        raise InvalidData(
-            f"data is a one-shot iterator ({type(data).__name__}): it can be read only once, and a "
-            "measurement reads it many times.",
-            fix="pass a list, a DataLoader or a Dataset, or freeze_data=True to keep one reading.",
-            code="E-O04",
-        )
-    return data, False
+def _undivided(settings: Settings) -> Settings:
+    return replace(settings, share=(0, 1))
 
 
-def _has_length(source: Any) -> bool:
-    """Whether the source says how long it is (a loader of a stream has the method, no answer)."""
-    try:
-        return len(source) >= 0
-    except TypeError:
-        return False
-
-
-def _is_tensor_pair(data: Any) -> bool:
-    """(x, y), or ((x1, x2), y), ({"a": x}, y): the whole data as one structure of tensors."""
-    if not isinstance(data, tuple | list) or len(data) < 2 or not isinstance(data[-1], Tensor):
-        return False
-    leaves = pytree.tree_leaves(plain(data))
-    same = all(isinstance(t, Tensor) and t.dim() > 0 for t in leaves)
-    if not same:
-        return False
-    _check_lengths(leaves)
-    return True
-
-
-def _check_lengths(tensors: list[Tensor]) -> None:
-    lengths = [len(t) for t in tensors]
-    if len(set(lengths)) > 1:
-        raise InvalidData(
-            f"inputs and targets must have the same number of examples; got {lengths}.",
-            fix="pass (inputs, targets) with equal first dimensions.",
-            code="E-O24",
-        )
-
-
-def _slices(tree: Any, settings: Settings) -> list[Any]:
-    examples = count_examples(tree, "the data")
-    chosen = _subset(examples, settings.limit)
-    if chosen is not None:
-        tree = _picked(tree, lambda t: t[chosen.to(t.device)])
-        examples = len(chosen)
-    step = settings.batch_size or max(1, min(examples, 512))
-    starts = range(0, examples, step)
-    return [_picked(tree, operator.itemgetter(slice(i, i + step))) for i in starts]
-
-
-def _picked(tree: Any, pick: Callable[[Tensor], Tensor]) -> Any:
-    """Some examples of a whole: numbers and texts beside the tensors stay as they are."""
-    return pytree.tree_map(lambda t: pick(t) if isinstance(t, Tensor) and t.dim() else t, tree)
-
-
-def _subset(examples: int, limit: int | None) -> Tensor | None:
-    """The fixed sample every measurement shares: seeded, sorted, without replacement."""
-    if limit is None or limit >= examples:
-        return None
-    order = torch.randperm(examples, generator=seeds.torch_generator(0, "limit", examples))
-    return order[:limit].sort().values
-
-
-def _loader(data: Dataset[Any], settings: Settings) -> DataLoader[Any]:
-    step = settings.batch_size or 256
-    if isinstance(data, IterableDataset):
-        return DataLoader(data, batch_size=step)
-    if not _has_length(data):
-        raise InvalidData(
-            f"the dataset {type(data).__name__} has no length.",
-            why="a dataset that is read by index needs __len__, or nobody knows where it ends.",
-            fix="add __len__, make it an IterableDataset, or pass a list of batches.",
-            code="E-O26",
-        )
-    chosen = _subset(len(data), settings.limit)  # type: ignore[arg-type]
-    wanted = data if chosen is None else torch.utils.data.Subset(data, chosen.tolist())
-    return DataLoader(wanted, batch_size=step, shuffle=False)
+def _refuse_few(count: int, parts: int) -> None:
+    raise InvalidData(
+        f"the data are {count} {'batch' if count == 1 else 'batches'} for {parts} ranks.",
+        fix="pass smaller batches, so that every rank gets one.",
+        code="E-O66",
+    )
 
 
 def _batches(source: Iterable[Any], settings: Settings, model: nn.Module) -> Iterator[Batch]:
-    left, own = settings.limit, not isinstance(source, list | tuple)
+    left, own, (first, parts) = settings.limit, not isinstance(source, list | tuple), settings.share
+    count = 0
     for index, raw in zip(itertools.count(), _quietly(source), strict=False):
         examples = count_examples(plain(raw), f"batch {index + 1} of the data")
         if examples == 0:
@@ -221,6 +130,9 @@ def _batches(source: Iterable[Any], settings: Settings, model: nn.Module) -> Ite
                 return
             raw = _head(plain(raw), left, examples)
             left -= min(left, examples)
+        count += 1
+        if (count - 1) % parts != first:
+            continue
         on_device = moved(raw, settings.device, settings.dtype, own=own)
         yield _made(on_device, settings, model, index)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from theodolite.objective import intake
 from theodolite.objective.checks import check_policy, check_settings, check_start
 from theodolite.objective.mistakes import named
 from theodolite.objective.pooling import by_layer
-from theodolite.objective.rules import Terms
+from theodolite.objective.ranks import ranks_of
+from theodolite.objective.rules import BatchLoss, Terms
 from theodolite.objective.stratification import Design
 from theodolite.parameters import ParameterSpace
 
@@ -39,11 +41,16 @@ def fill(
     settings: intake.Settings,
     batch_norm: str,
     mode: str,
+    process_group: Any = None,
 ) -> None:
     """Everything the two constructors share, under one guard."""
 
     def put(name: str, value: Any) -> None:
         object.__setattr__(made, name, value)
+
+    ranks = ranks_of(process_group, settings.device)
+    if ranks is not None:
+        settings = replace(settings, share=(ranks.rank, ranks.size))
 
     def body() -> None:
         evaluation_flags(grad=False)
@@ -64,6 +71,7 @@ def fill(
         put("batch_norm", batch_norm)
         put("pooling", by_layer(model, "not decided yet"))
         put("design", None)
+        put("ranks", ranks)
         put("mode", mode)
         put("data", replay.shielded(True))
         put("forward", forwards.build(model, space, settings.device, settings.dtype))
@@ -75,8 +83,10 @@ def fill(
         put("scale", made.total_weight if terms.summed else 1.0)
         put("start_pass", replace(first, scale=made.scale))
         put("fingerprint", fingerprint(made))
+        if ranks is not None:
+            ranks.alike_objectives(made.fingerprint, *replay.sums)
 
-    preserved((model,), body)
+    preserved((model,), body if ranks is None else partial(ranks.agreed, body))
 
 
 def with_batch_norm(objective: Objective, batch_norm: str) -> Objective:
@@ -118,7 +128,10 @@ def fitted(made: Objective, terms: Terms) -> Terms:
     def through(body: Callable[[], Any]) -> Any:
         return made.forward.run(made.start, body)
 
-    return named(made.model, first, made.data.batches, lambda: terms.fitted(made.data, through))
+    found = named(made.model, first, made.data.whole, lambda: terms.fitted(made.data, through))
+    if made.ranks is None or not isinstance(found, BatchLoss):
+        return found
+    return replace(found, weighing=made.ranks.first(found.weighing))
 
 
 def fingerprint(made: Objective) -> str:

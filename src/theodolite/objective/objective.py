@@ -11,17 +11,17 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from theodolite.engines.failures import named_failures, refuse_detached
 from theodolite.engines.snapshot import evaluation_flags, preserved, set_mode
 from theodolite.engines.substitutes import make_differentiable
 from theodolite.errors import InvalidArgument
+from theodolite.objective import differentiation, intake, making
 from theodolite.objective import forward as forwards
-from theodolite.objective import intake, making
 from theodolite.objective.batches import Batch
-from theodolite.objective.checks import check_gradient, check_settings, refuse_recomputed
+from theodolite.objective.checks import check_settings, refuse_recomputed
 from theodolite.objective.evaluation import Pass, gathered
 from theodolite.objective.losses import example_loss
 from theodolite.objective.pooling import Pooling, policy_facts, samples
+from theodolite.objective.ranks import Ranks
 from theodolite.objective.rules import BatchLoss, ModelLoss, Sample, Terms
 from theodolite.objective.stratification import Design
 from theodolite.parameters import ParameterSpace
@@ -67,6 +67,9 @@ class Objective:
     limit
         Use a fixed sample of so many examples (seeded for tensors and datasets, the first of a
         loader).
+    process_group
+        A group of ``torch.distributed``, or ``"world"``: every rank passes the whole data and
+        keeps every N-th batch; values, gradients and products are those of all, on all ranks.
 
     Raises
     ------
@@ -105,6 +108,7 @@ class Objective:
     start_pass: Pass
     pooling: Pooling
     design: Design | None
+    ranks: Ranks | None
 
     def __init__(
         self,
@@ -120,13 +124,14 @@ class Objective:
         limit: int | None = None,
         batch_size: int | None = None,
         data_budget: int = DATA_BUDGET,
+        process_group: Any = None,
     ) -> None:
         inner = forwards.unwrapped(model)
         check_settings(batch_norm, mode, dtype, limit, batch_size)
         place = making.device_of(inner, device)
         rule = preserved((inner,), lambda: example_loss(loss, place, dtype))
         settings = intake.Settings(place, dtype, freeze_data, True, limit, batch_size, data_budget)
-        making.fill(self, inner, ModelLoss(rule), data, settings, batch_norm, mode)
+        making.fill(self, inner, ModelLoss(rule), data, settings, batch_norm, mode, process_group)
 
     @classmethod
     def from_batch_loss(
@@ -143,6 +148,7 @@ class Objective:
         limit: int | None = None,
         batch_size: int | None = None,
         data_budget: int = DATA_BUDGET,
+        process_group: Any = None,
     ) -> Objective:
         """An objective whose model computes its own loss (Hugging Face's among them).
 
@@ -168,7 +174,8 @@ class Objective:
             data_budget,
         )
         made = object.__new__(cls)
-        making.fill(made, inner, BatchLoss(batch_loss), data, settings, batch_norm, mode)
+        terms = BatchLoss(batch_loss)
+        making.fill(made, inner, terms, data, settings, batch_norm, mode, process_group)
         return made
 
     def __repr__(self) -> str:
@@ -206,30 +213,7 @@ class Objective:
         """The gradient at `theta`, shape ``(params,)``, in the dtype of points; about 3 F."""
         refuse_recomputed(self.batch_norm, "gradient")
         point = self._point(theta)
-
-        def body() -> Tensor:
-            total, leaf = torch.zeros_like(point), point.clone().requires_grad_(True)
-            attached = False
-            for batch in self.data:
-                with named_failures("gradient", batch.index):
-                    # the backward pass may run the model again (checkpointing): inside `run`
-                    piece = self.forward.run(leaf, partial(self._pulled, batch, leaf))
-                    if piece is not None:
-                        attached = True
-                        total += piece
-            if not attached:
-                refuse_detached()
-            check_gradient(self, point, total)
-            return total
-
-        return self.guarded(body, grad=True)
-
-    def _pulled(self, batch: Batch, leaf: Tensor) -> Tensor | None:
-        """The gradient of a batch's share; None if no derivative leads through it."""
-        share = self.share(batch)
-        if not share.requires_grad:
-            return None
-        return torch.autograd.grad(share, leaf, allow_unused=True)[0]
+        return self.guarded(lambda: differentiation.gradient(self, point), grad=True)
 
     def term(self, theta: Tensor, batch: Batch) -> Tensor:
         """The share of one batch in the loss, differentiable; inside `guarded`. They add up."""
@@ -266,6 +250,11 @@ class Objective:
         run = sample or partial(self.terms.sample, self.model)
         return gathered(samples(self, run), self.scale, self.design)
 
+    def alike(self, tensor: Tensor, name: str) -> None:
+        """Raise unless all ranks that share this objective hold the same tensor."""
+        if self.ranks is not None:
+            self.ranks.alike(tensor, name)
+
     def refuse_recompute(self, what: str) -> None:
         """Raise where a derivative would have to see through recomputed statistics."""
         refuse_recomputed(self.batch_norm, what)
@@ -296,4 +285,5 @@ class Objective:
         if theta is None:
             return self.start
         self.space.check(theta)
+        self.alike(theta, "theta")
         return theta.detach().to(device=self.device)

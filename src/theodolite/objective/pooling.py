@@ -44,6 +44,24 @@ def by_layer(model: nn.Module, reason: str, held: int = 0) -> Pooling:
 
 def samples(objective: Objective, run: Callable[[Batch], Sample]) -> list[Sample]:
     """What `run` gives for every batch, with statistics recomputed where the objective asks."""
+    if objective.ranks is not None:
+        return _shared(objective, run)
+    return _own(objective, run)
+
+
+def _shared(objective: Objective, run: Callable[[Batch], Sample]) -> list[Sample]:
+    """Those of all ranks: each computes its own batches."""
+    indices: list[int] = []
+
+    def noted(batch: Batch) -> Sample:
+        indices.append(batch.index)
+        return run(batch)
+
+    found: list[Sample] = objective.ranks.gathered(lambda: _own(objective, noted), indices)
+    return found
+
+
+def _own(objective: Objective, run: Callable[[Batch], Sample]) -> list[Sample]:
     model, data = objective.model, objective.data
     if objective.batch_norm != "recompute":
         return list(map(run, data))
@@ -51,7 +69,8 @@ def samples(objective: Objective, run: Callable[[Batch], Sample]) -> list[Sample
     fits = data.kept is not None and len(data.kept) <= FEW  # batches may be cut smaller meanwhile
     if layers and fits and objective.pooling.way == "together":
         return together(layers, data.kept, run)
-    recompute(layers, data, partial(objective.terms.run, model))
+    merged = None if objective.ranks is None else objective.ranks.merged
+    recompute(layers, data, partial(objective.terms.run, model), merged)
     return list(map(run, data))
 
 
@@ -84,6 +103,8 @@ def chosen_pooling(objective: Objective, first: Pass) -> Pooling:
         return Pooling("together", "no layer has statistics", 1)
     if kept is None:
         return by_layer(model, "the data are read anew at every pass")
+    if objective.ranks is not None:
+        return by_layer(model, "the batches are shared between processes")
     if len(kept) == 1:
         return Pooling("together", "one batch", 1)
     if len(kept) > FEW:

@@ -142,7 +142,7 @@ class BatchLoss:
             weighing, proved = proved_weighing(self.function, data, through)
         else:
             proved = parts_add_up(self.losses, data, through)
-        if not proved and data.batches > 1:
+        if not proved and data.whole > 1:
             warnings.warn(
                 "batch_loss is no mean over examples or tokens: the parts of a batch do not "
                 "combine to the whole. Batches are weighted by their number of examples; return "

@@ -62,7 +62,10 @@ def batch_norm_layers(model: nn.Module) -> list[_BatchNorm]:
 
 
 def recompute(
-    layers: list[_BatchNorm], batches: Iterable[Batch], call: Callable[[Batch], Any]
+    layers: list[_BatchNorm],
+    batches: Iterable[Batch],
+    call: Callable[[Batch], Any],
+    merged: Callable[[dict[int, Moments]], dict[int, Moments]] | None = None,
 ) -> int:
     """Set every layer's running statistics to the moments of its input over all `batches`.
 
@@ -76,16 +79,18 @@ def recompute(
     there. A layer used twice keeps the statistics of its first use; one never reached keeps
     those it came with. Costs one pass a layer, each stopped at its layer, and holds one batch's
     activations at a time; returns the number of passes. `lockstep.together` gives the same
-    numbers in one pass.
+    numbers in one pass. `merged` puts in what other processes found, by the layers' places.
     """
-    waiting, passes = {id(m) for m in layers}, 0
+    waiting, passes, places = {id(m) for m in layers}, 0, {id(m): k for k, m in enumerate(layers)}
     while waiting:
-        found = _first_inputs(layers, waiting, batches, call)
-        reached = [m for m in layers if id(m) in found]
+        by_layer = _first_inputs(layers, waiting, batches, call)
+        found = {places[k]: moments for k, moments in by_layer.items()}
+        found = found if merged is None else merged(found)
+        reached = [m for k, m in enumerate(layers) if k in found]
         if not reached:
             break
         passes += 1
-        found[id(reached[0])].write(reached[0])
+        found[places[id(reached[0])]].write(reached[0])
         waiting.discard(id(reached[0]))
     return passes
 

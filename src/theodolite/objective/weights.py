@@ -62,7 +62,7 @@ def proved_weighing(
     if batch is not None and token_labels(batch.raw) is not None:
         candidates = [by_predicted_tokens, by_tokens, by_examples]
     if batch is None:
-        return candidates[0], data.batches == 1
+        return candidates[0], data.whole == 1
     whole = float(through(lambda: function(data.model, copied(batch.raw))))
     left = list(candidates)
     for cut in sorted({1, batch.examples // 2, batch.examples - 1} - {0}):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,7 +58,8 @@ def operator(
             held["seconds"] += time.perf_counter() - began
             return made
 
-        made: Tensor = objective.guarded(body, grad=True, second=True)
+        objective.alike(rows, "the vector to multiply by")
+        made: Tensor = objective.guarded(partial(_of_all, objective, body), grad=True, second=True)
         require_finite(f"{kind.label} product", made, objective.space)
         if check is not None and not notes["products"]:
             check(rows, made)
@@ -73,6 +75,13 @@ def operator(
 
     place = request.theta
     return Operator(matvec, len(place), place.dtype, kind.label, place.device, matmat, notes)
+
+
+def _of_all(objective: Objective, body: Callable[[], Tensor]) -> Tensor:
+    """`body()`, summed over the ranks that share the objective."""
+    if objective.ranks is None:
+        return body()
+    return objective.ranks.summed(lambda: (body(), True))[0]
 
 
 def _notes(request: Request) -> dict[str, Any]:
@@ -128,6 +137,7 @@ def _point(objective: Objective, theta: Tensor | None) -> Tensor:
     if theta is None:
         return objective.start.clone()
     objective.space.check(theta)
+    objective.alike(theta, "theta")
     return theta.detach().to(device=objective.device, copy=True)
 
 

@@ -12,6 +12,7 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from theodolite.errors import InvalidArgument
 from theodolite.plots import palette
 from theodolite.plots.dress import dress, plain_ticks, require
 from theodolite.plots.height_scale import Heights, plain
@@ -19,6 +20,7 @@ from theodolite.plots.line import BAND
 from theodolite.plots.plane import plot_plane
 from theodolite.results import OK
 
+DROPPED = "learning rate dropped"
 ARROWS = 4
 """Arrows along a path."""
 BELOW = 0.68
@@ -38,9 +40,17 @@ def plot_trajectory(
     after a drop of the learning rate, and arrows the direction. One run is white with a dark rim,
     several have the colors of series. Labels name the share of the path's variance along each
     axis and, in parentheses, a random walk's. Raises ``InvalidArgument`` for a result of another
-    quantity. Not checked: that `plane` was made with the trajectory's axes and origin.
+    quantity, or of one axis. Not checked: that `plane` was made with the trajectory's axes and
+    origin.
     """
     require(trajectory, "trajectory", "time", "axis")
+    if trajectory.sizes["axis"] < 2:
+        raise InvalidArgument(
+            "the picture of a path needs a trajectory of 2 axes; got 1.",
+            fix="pass directions of shape (2, params) to trajectory(), or draw "
+            "plot_trajectory_distance.",
+            code="E-P03",
+        )
     if plane is not None:
         plot_plane(plane, ax, scale=scale, marks=False)
     names = run_names(trajectory)
@@ -196,7 +206,7 @@ def _path(
             marker="v",
             markersize=8,
             markerfacecolor=palette.NEGATIVE if alone else color,
-            label="learning rate dropped" if first else None,
+            label=None if DROPPED in ax.get_legend_handles_labels()[1] else DROPPED,
             **dots,
         )
 
@@ -224,7 +234,7 @@ def _drops(ax: Axes, trajectory: xr.Dataset) -> None:
     """A thin line where the learning rate dropped."""
     at = trajectory["time"].values[trajectory["learning_rate_drop"].values.astype(bool)]
     for k, time in enumerate(np.unique(at)):
-        label = "learning rate dropped" if k == 0 else None
+        label = DROPPED if k == 0 else None
         ax.axvline(float(time), color=palette.NEGATIVE, linewidth=1, linestyle=":", label=label)
 
 

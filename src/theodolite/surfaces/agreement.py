@@ -21,6 +21,7 @@ def checked_theta(objective: Objective, theta: Tensor | None) -> Tensor:
         return objective.start
     objective.space.check(theta)
     check_finite(theta, objective.space, "theta")
+    objective.alike(theta, "theta")
     return theta.detach().to(objective.device)
 
 
@@ -28,6 +29,7 @@ def checked_direction(objective: Objective, direction: Any) -> Tensor:
     """One direction, shape ``(params,)``, finite and not zero."""
     _check_shape(objective, direction, "direction", (objective.space.size,))
     _check_length(objective, direction, "direction")
+    objective.alike(direction, "the direction")
     return direction.detach()  # type: ignore[no-any-return]
 
 
@@ -43,6 +45,7 @@ def checked_directions(objective: Objective, directions: Any) -> Tensor:
             fix="pass two different directions, or use line() with one.",
             code="E-G04",
         )
+    objective.alike(directions, "the pair of directions")
     return directions.detach()  # type: ignore[no-any-return]
 
 

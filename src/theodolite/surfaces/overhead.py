@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from theodolite.engines.problem import MISTAKES
 from theodolite.objective import Objective
 
 SECONDS_AN_OPERATION, OPERATIONS_A_SECOND = 5e-5, 4e10
@@ -53,14 +54,14 @@ def share_of_a_pass(objective: Objective, fewer: Objective, base: Tensor) -> flo
     """
 
     def counted() -> Counter:
-        point = base.clone()
-        with Counter() as counter:
+        point, counter = base.clone(), Counter()
+        with counter:
             fewer.forward.run(point, fewer.sweep)
         return counter
 
     try:
         found = fewer.guarded(counted)
-    except Exception:  # whatever it is, the model without a counter may be well
+    except MISTAKES:  # the model may be well without a counter
         return 1.0
     parts = [len(o.data.kept or ()) or 1 for o in (objective, fewer)]
     more = objective.examples / fewer.examples

@@ -77,6 +77,8 @@ def scouted(
 
 def examples_of(objective: Objective) -> int:
     """How many examples a scout holds; zero where it would not pay."""
+    if objective.ranks is not None:  # each process sees its own examples only
+        return 0
     examples = min(MOST_EXAMPLES, math.floor(LARGEST_SHARE * objective.examples))
     return examples if examples >= FEWEST_EXAMPLES else 0
 

@@ -53,7 +53,7 @@ def trajectory(
         One number a checkpoint (a mapping by run for several); by default read from the files'
         names and from what `Recorder` or `train` wrote beside them.
     most
-        Use an even subsample of so many checkpoints of each run, its ends included.
+        Use an even subsample of so many checkpoints of each run, at least 2: its ends are in it.
     null_walks, seed
         Random walks drawn for the null; 0 for none.
     progress
@@ -77,7 +77,7 @@ def trajectory(
     Raises
     ------
     InvalidArgument, InvalidType
-        For checkpoints that are none or too few (E-J07), times or rates that do not fit (E-J08),
+        For checkpoints or a `most` too few (E-J07), times or rates that do not fit (E-J08),
         points of another network (E-P02, E-J01) or that lie on a line (E-J04), other directions
         (E-J13, E-J05) or another center (E-J03).
     NotFinite, StorageError
@@ -85,7 +85,7 @@ def trajectory(
 
     Notes
     -----
-    Costs two passes over the data a checkpoint, and one over the test data; files are read five
+    Costs two passes over the data a checkpoint, and one over the test data; files are read six
     times. Holds the axes and a few vectors, never all checkpoints. The null is drawn only where
     the runs begin at one point (``null_reason`` says why there is none). Not checked: that the
     path between checkpoints stays near the line that joins them.

@@ -62,7 +62,7 @@ def random_walks(
     center
         ``"last"`` or ``"mean"``, as in `principal_directions`.
     walks, seed
-        How many walks are drawn.
+        How many walks are drawn. A run whose time stands still stays at the common point.
 
     Returns
     -------
@@ -74,7 +74,8 @@ def random_walks(
     Raises
     ------
     InvalidArgument
-        For times that do not increase, or fewer than two walks (E-J06).
+        For times that fall, that stand still in every run, or are not finite, or fewer than two
+        walks (E-J06).
 
     Notes
     -----
@@ -94,7 +95,11 @@ def random_walks(
     [90, 90]
     """
     if isinstance(walks, bool) or not isinstance(walks, int) or walks < 2:
-        raise InvalidArgument(f"null_walks must be at least 2; got {walks!r}.", code="E-J06")
+        raise InvalidArgument(
+            f"null_walks must be a whole number of at least 2, or 0 for none; got {walks!r}.",
+            fix="pass null_walks=200.",
+            code="E-J06",
+        )
     factor = _centering(sum(map(len, times)), center) @ _sums(times)
     generator = numpy_generator(seed, "random walk", center)
     shares = [
@@ -105,11 +110,16 @@ def random_walks(
 
 def _sums(times: Sequence[Any]) -> Float64[np.ndarray, "time step"]:
     """The points of all runs from their steps, whose standard deviations grow with time."""
+    found = [np.diff(np.asarray(list(run), dtype=np.float64)) for run in times]
+    every = np.concatenate(found)
+    if not np.isfinite(every).all() or not (every >= 0).all() or not every.any():
+        raise InvalidArgument(
+            "the times of a run must be finite and increase.",
+            fix="pass one rising sequence a run.",
+            code="E-J06",
+        )
     blocks = []
-    for run in times:
-        gaps = np.diff(np.asarray(list(run), dtype=np.float64))
-        if not (gaps >= 0).all() or not gaps.any():
-            raise InvalidArgument("the times of a run must increase.", code="E-J06")
+    for gaps in found:
         steps = np.zeros((len(gaps) + 1, len(gaps)))
         steps[1:] = np.tri(len(gaps)) * np.sqrt(gaps)
         blocks.append(steps)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Shaped
 from torch import Tensor
 
@@ -61,8 +60,10 @@ def path_of(
 ) -> Path:
     """Axes, shadows and null of the runs; costs no forward pass, and five readings."""
     sources = tuple(source for run in runs for source in run.sources)
-    points = Checkpoints(objective.space, sources)
-    center = center or ("last" if len(runs) == 1 else "mean")
+    labels = tuple(label for run in runs for label in run.labels())
+    points = Checkpoints(objective.space, sources, labels)
+    if center is None:
+        center = "last" if len(runs) == 1 else "mean"
     count = 2 if isinstance(directions, str) else len(_checked(objective, directions))
     if isinstance(directions, str) and directions != "principal":
         raise InvalidArgument(
@@ -74,6 +75,7 @@ def path_of(
         objective, points, count=count if isinstance(directions, str) else 1, center=center
     )
     chosen = principal.directions if isinstance(directions, str) else directions.detach().cpu()
+    chosen = chosen.to(objective.space.dtype)  # before coordinates are found: those they will have
     axes = "principal" if isinstance(directions, str) else "given"
     shadow = projection(chosen, points, principal.origin)
     far, moved, apart = _distances(runs, points)
@@ -84,7 +86,7 @@ def path_of(
     return Path(
         runs=tuple(runs),
         points=points,
-        directions=chosen.to(objective.space.dtype),
+        directions=chosen,
         origin=principal.origin.to(objective.space.dtype),
         axes=axes,
         principal=principal,
@@ -118,15 +120,17 @@ def _distances(
     The first checkpoint of a run has none before it: zero.
     """
     counts = [len(run.sources) for run in runs]
-    firsts = torch.from_numpy(np.cumsum([0, *counts[:-1]]))
-    own = torch.from_numpy(np.repeat(firsts.numpy(), counts))
-    before = torch.maximum(torch.arange(len(points)) - 1, own)
-    sums = [torch.zeros(n, dtype=torch.float64) for n in (len(points), len(points), len(runs))]
+    firsts = np.cumsum([0, *counts[:-1]])
+    own = np.repeat(firsts, counts)
+    before = np.maximum(np.arange(len(points)) - 1, own)
+    every = np.arange(len(points))
+    pairs = ((every, own), (every, before), (firsts, np.zeros_like(firsts)))
+    sums = [np.zeros(len(first)) for first, _ in pairs]
     for _, _, values in chunks(points):
-        sums[0] += (values - values[own]).square().sum(dim=1)
-        sums[1] += (values - values[before]).square().sum(dim=1)
-        sums[2] += (values[firsts] - values[0]).square().sum(dim=1)
-    far, moved, apart = (total.sqrt().numpy() for total in sums)
+        for total, (first, second) in zip(sums, pairs, strict=True):
+            for k, (a, b) in enumerate(zip(first, second, strict=True)):
+                total[k] += float((values[a] - values[b]).square().sum())
+    far, moved, apart = map(np.sqrt, sums)
     return far, moved, apart
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from theodolite.training.weights import read_plain
 DROP = 0.5
 """A learning rate that was level and falls to this share of itself or less has dropped."""
 LEVEL = 0.01
-UNITS = ("epoch", "step")
+UNITS = ("step", "epoch")
+"""What a number in a file's name counts, the finer one first."""
 Source = str | Path | Tensor | Mapping[str, Any]
 
 
@@ -33,6 +35,7 @@ class Run:
     sources: tuple[Any, ...]
     times: tuple[float, ...]
     rates: tuple[float, ...]
+    dropped: tuple[bool, ...]
     unit: str
     available: int
 
@@ -43,22 +46,34 @@ class Run:
         >>> run.thinned(3).times
         (0.0, 4.0, 8.0)
         """
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 2):
+            raise InvalidArgument(
+                f"most must be a whole number of checkpoints, at least 2, or None; got {most!r}.",
+                fix="pass 3 or more: fewer span no plane.",
+                code="E-J07",
+            )
         if most is None or len(self.sources) <= most:
             return self
         kept = np.unique(np.linspace(0, len(self.sources) - 1, most).round().astype(int))
         sources, times, rates = (
             tuple(values[k] for k in kept) for values in (self.sources, self.times, self.rates)
         )
-        return Run(self.name, sources, times, rates, self.unit, self.available)
+        since = [0, *(kept[:-1] + 1)]  # what dropped at a checkpoint left out shows at the next
+        dropped = tuple(any(self.dropped[a : b + 1]) for a, b in zip(since, kept, strict=True))
+        return Run(self.name, sources, times, rates, dropped, self.unit, self.available)
 
     def drops(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """1 at the first checkpoint after the learning rate dropped from a level."""
-        rate = np.asarray(self.rates)
-        found = np.zeros(len(rate), dtype=np.uint8)
-        for k in range(1, len(rate)):
-            level = k == 1 or abs(rate[k - 1] - rate[k - 2]) <= LEVEL * rate[k - 2]
-            found[k] = bool(level and rate[k] <= DROP * rate[k - 1])
-        return found
+        return np.asarray(self.dropped, dtype=np.uint8)
+
+    def labels(self) -> tuple[str, ...]:
+        """What an error calls the checkpoints: a file by its name, others by their time."""
+        when = "checkpoint" if self.unit == "checkpoint" else f"the checkpoint at {self.unit}"
+        whose = f" of run {self.name!r}" if self.name else ""
+        return tuple(
+            (source.name if isinstance(source, Path) else f"{when} {time:g}") + whose
+            for source, time in zip(self.sources, self.times, strict=True)
+        )
 
 
 def runs_of(
@@ -72,8 +87,8 @@ def runs_of(
     named = checkpoints if several else {"": checkpoints}
     if not named:
         raise InvalidArgument("there is no run.", fix="pass checkpoints.", code="E-J07")
-    told = [x if several else {"": x} for x in (times, learning_rates)]
-    parts = [x if isinstance(x, Mapping) else {} for x in told]
+    told = {"times": times, "learning_rates": learning_rates}
+    parts = [_by_run(named, label, x) if several else {"": x} for label, x in told.items()]
     made = tuple(
         run_of(str(name), given, parts[0].get(name), parts[1].get(name))
         for name, given in named.items()
@@ -86,6 +101,22 @@ def runs_of(
             code="E-J08",
         )
     return made
+
+
+def _by_run(named: Mapping[Any, Any], label: str, given: Any) -> Mapping[Any, Any]:
+    """What was told of several runs, refused where it names none of them."""
+    if given is None:
+        return {}
+    known: Mapping[Any, Any] = given if isinstance(given, Mapping) else {}
+    strange = [k for k in known if k not in named] if isinstance(given, Mapping) else [given]
+    if strange:
+        raise InvalidArgument(
+            f"{label} of several runs must be a mapping from their names, "
+            f"{', '.join(map(str, named))}; got {strange[0]!r:.80}.",
+            fix=f"pass {label}={{name: [one number a checkpoint]}}.",
+            code="E-J08",
+        )
+    return known
 
 
 def run_of(name: str, given: Any, times: Any = None, rates: Any = None) -> Run:
@@ -112,14 +143,47 @@ def run_of(name: str, given: Any, times: Any = None, rates: Any = None) -> Run:
     if rates is None:
         rates = _rates_beside(sources)
     when, unit = _times(sources, times)
-    rate = [np.nan] * len(sources) if rates is None else [np.nan if r is None else r for r in rates]
+    rate = [np.nan] * len(sources) if rates is None else _floats("learning_rates", rates)
     for label, values in (("times", when), ("learning_rates", rate)):
         if len(values) != len(sources):
             raise InvalidArgument(
                 f"{label} must have one value a checkpoint, {len(sources)}; got {len(values)}.",
                 code="E-J08",
             )
-    return Run(name, sources, tuple(map(float, when)), tuple(map(float, rate)), unit, len(sources))
+    return Run(name, sources, tuple(when), tuple(rate), _dropped(rate), unit, len(sources))
+
+
+def _dropped(rates: Sequence[float]) -> tuple[bool, ...]:
+    """Where a rate that was level fell; checkpoints whose rate is not known are passed over.
+
+    A first rate was level if the second is: a rate that falls at every checkpoint has no level.
+    """
+    found = [False] * len(rates)
+    known = [k for k, rate in enumerate(rates) if math.isfinite(rate)]
+    for place in range(1, len(known)):
+        before, now = rates[known[place - 1]], rates[known[place]]
+        if place > 1:
+            level = _level(rates[known[place - 2]], before)
+        else:
+            level = len(known) == 2 or _level(now, rates[known[2]])
+        found[known[place]] = level and now < before and now <= DROP * before
+    return tuple(found)
+
+
+def _level(first: float, second: float) -> bool:
+    return abs(second - first) <= LEVEL * abs(first)
+
+
+def _floats(label: str, values: Any) -> list[float]:
+    """Numbers, NaN for None."""
+    try:
+        return [math.nan if v is None else float(v) for v in values]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidArgument(
+            f"{label} must be a sequence of numbers; got {values!r:.80}.",
+            fix="pass one number a checkpoint.",
+            code="E-J08",
+        ) from error
 
 
 def _is_state(value: Mapping[Any, Any]) -> bool:
@@ -137,7 +201,7 @@ def _from_folder(folder: Path) -> tuple[list[Path], list[float | None] | None]:
     if not files:
         raise InvalidArgument(
             f"{folder} holds no checkpoints.",
-            why="there is no file of weights in it." if folder.is_dir() else "no such folder.",
+            why="there is no file of weights in it." if folder.is_dir() else "it is no folder.",
             fix="pass the folder of a td.training.Recorder or of train(checkpoints=...).",
             code="E-J07",
         )
@@ -145,39 +209,53 @@ def _from_folder(folder: Path) -> tuple[list[Path], list[float | None] | None]:
 
 
 def in_order(files: Sequence[Path]) -> list[Path]:
-    """Files by the last number in their names; as they are where one has none.
+    """Files by the step or epoch in their names, else the last number; as they are without one.
 
     >>> [p.name for p in in_order([Path("w10.pt"), Path("w9.pt")])]
     ['w9.pt', 'w10.pt']
+    >>> [p.name for p in in_order([Path("epoch_2_loss_0.5.pt"), Path("epoch_1_loss_0.9.pt")])]
+    ['epoch_1_loss_0.9.pt', 'epoch_2_loss_0.5.pt']
     """
-    numbers = [_number(path) for path in files]
-    if any(n is None for n in numbers):
+    numbers, _ = _numbers(files)
+    if numbers is None:
         return list(files)
-    return [p for _, p in sorted(zip(numbers, files, strict=True), key=lambda pair: pair[0] or 0)]
+    every = [[int(n) for n in re.findall(r"\d+", path.stem)] for path in files]
+    ranked = sorted(zip(numbers, every, files, strict=True), key=lambda row: row[:2])
+    return [path for *_, path in ranked]
 
 
-def _number(path: Any) -> int | None:
-    found = re.findall(r"\d+", path.stem) if isinstance(path, Path) else []
-    return int(found[-1]) if found else None
+def _numbers(sources: Sequence[Any]) -> tuple[list[int] | None, str]:
+    """When each file was written, by its name, and in what unit; None where one does not say."""
+    if not all(isinstance(source, Path) for source in sources):
+        return None, "checkpoint"
+    stems = [source.stem for source in sources]
+    for unit in UNITS:
+        found = [re.search(rf"{unit}[^a-zA-Z0-9]*(\d+)", stem) for stem in stems]
+        told = [int(match[1]) for match in found if match]
+        if len(told) == len(stems):
+            return told, unit
+    last = [re.findall(r"\d+", stem)[-1:] for stem in stems]
+    unit = next((unit for unit in UNITS if unit in stems[0]), "checkpoint")
+    return ([int(n) for (n,) in last] if all(last) else None), unit
 
 
 def _times(sources: Sequence[Any], given: Any) -> tuple[list[float], str]:
     """Times as given, or from the files' names; else the checkpoints are counted."""
     counted = [float(k) for k in range(len(sources))]
     if given is not None:
-        when = [float(t) for t in given]
-        if any(b <= a for a, b in pairwise(when)):
+        when = _floats("times", given)
+        if not all(map(math.isfinite, when)) or any(b <= a for a, b in pairwise(when)):
             raise InvalidArgument(
-                "times must increase from checkpoint to checkpoint.", code="E-J08"
+                "times must be finite and increase from checkpoint to checkpoint; "
+                f"got {when!r:.80}.",
+                fix="pass the steps or epochs at which the checkpoints were made.",
+                code="E-J08",
             )
         return when, "time"
-    numbers = [_number(source) for source in sources]
-    known = [float(n) for n in numbers if n is not None]
-    rising = all(a < b for a, b in pairwise(known))
-    if len(known) < len(sources) or not rising:
+    numbers, unit = _numbers(sources)
+    if numbers is None or any(b <= a for a, b in pairwise(numbers)):
         return counted, "checkpoint"
-    stem = str(sources[0].stem)
-    return known, next((unit for unit in UNITS if unit in stem), "checkpoint")
+    return [float(n) for n in numbers], unit
 
 
 def _rates_beside(sources: Sequence[Any]) -> list[float | None] | None:

@@ -46,14 +46,17 @@ def seconds_left(left: Mapping[str, int], known: Pace) -> float | None:
     """Seconds for so many units of each group at a pace; None where the log cannot tell.
 
     Units of a group that has none yet are estimated from their cost in passes; workers are taken
-    to be always busy. What else runs on the machine then is not known.
+    to be always busy, but a unit to be one worker's: it is never less than the longest takes. What
+    else runs on the machine then is not known.
 
     >>> log = [{"event": "plan", "workers": 2, "passes": {"a": 1.0, "b": 5.0}}]
     >>> log += [{"event": "unit", "group": "a", "unit": 0, "seconds": 3.0}]
-    >>> seconds_left({"a": 1, "b": 1}, pace(log))  # (3 + 5 * 3) / 2 workers
-    9.0
+    >>> seconds_left({"a": 7, "b": 1}, pace(log))  # (7 * 3 + 5 * 3) / 2 workers
+    18.0
+    >>> seconds_left({"a": 1, "b": 1}, pace(log))  # one worker has b
+    15.0
     """
-    total = 0.0
+    total = longest = 0.0
     for name, count in left.items():
         if not count:
             continue
@@ -63,4 +66,5 @@ def seconds_left(left: Mapping[str, int], known: Pace) -> float | None:
         if each is None:
             return None
         total += count * each
-    return total / known.workers
+        longest = max(longest, each)
+    return max(total / known.workers, longest)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field
 
 from theodolite.errors import TheodoliteError, TheodoliteWarning
 from theodolite.surveys import store as storing
 from theodolite.surveys.groups import Group
 from theodolite.surveys.pools import Engine, Pool, pool_of
-from theodolite.surveys.units import Progress, Work, fail, finish, late, save
+from theodolite.surveys.units import Progress, Work, described, fail, finish, late, save
 from theodolite.surveys.workers import Answer, Errand, compute
 
 __all__ = ["Errand", "farm"]
@@ -44,10 +44,10 @@ class Field:
 def farm(work: Work, engine: Engine, errand: Errand) -> int:
     """Compute the pending units by an engine's workers; returns how many were settled.
 
-    Only this process writes. At most one unit more than there are workers is given out, so a
-    worker that dies costs the units then given out, which are tried again one at a time: one whose
-    worker dies again is marked failed. Raises `TheodoliteError` (E-N10) where workers die whatever
-    they are given, and what building the target in a worker raises.
+    Only this process writes. Every worker is given one unit at a time, so one that dies costs
+    that unit, which is tried again alone: marked failed if its worker dies then as well. Raises
+    `TheodoliteError` (E-N10) where workers die whatever they are given, where the cluster is lost
+    (E-N05), and what building the target in a worker raises.
     """
     state = Field(deque((g, u) for g in work.plan.groups for u in work.pending[g.name]))
     for group in work.plan.groups:
@@ -55,15 +55,21 @@ def farm(work: Work, engine: Engine, errand: Errand) -> int:
             begin(work, state, group, engine)
             finish(work.store, group)
     pool = pool_of(engine)
+    lost: tuple[type[BaseException], ...] = (CancelledError, *pool.gone)
     try:
         while True:
             hand_out(work, state, engine, errand, pool)
             if not state.flying:
                 return state.computed
             wait(state.flying, return_when=FIRST_COMPLETED)
-            if gather(work, state, engine, pool) and not pool.mends:
-                pool.close()
-                pool = pool_of(engine)
+            gather(work, state, engine, pool)
+    except lost as error:
+        raise TheodoliteError(
+            f"all {engine.backend} workers were lost: {described(error)}",
+            why="their scheduler has ended or cannot be reached; what came back is saved.",
+            fix="start it again, then theodolite resume RUN; --backend loky needs no server.",
+            code="E-N05",
+        ) from error
     finally:
         pool.close()
 
@@ -74,7 +80,7 @@ def hand_out(work: Work, state: Field, engine: Engine, errand: Errand, pool: Poo
         if state.suspects and state.flying:
             return
         source = state.suspects or state.waiting
-        if len(state.flying) > engine.workers or not source:
+        if len(state.flying) >= engine.workers or not source:
             return
         group, unit = source[0]
         counts = state.settled.get(group.name, 0)
@@ -89,29 +95,23 @@ def hand_out(work: Work, state: Field, engine: Engine, errand: Errand, pool: Poo
         state.flying[pool.submit(compute, errand, group.name, unit)] = (group, unit)
 
 
-def gather(work: Work, state: Field, engine: Engine, pool: Pool) -> bool:
-    """Save what has come back; returns whether workers died."""
+def gather(work: Work, state: Field, engine: Engine, pool: Pool) -> None:
+    """Save what has come back, numbers first, and note the units whose workers died."""
     lost: list[Item] = []
     alone = state.alone
     done = [f for f in state.flying if f.done()]
-    for future in done:
+    for future in sorted(done, key=lambda f: f.cancelled() or bool(f.exception())):
         try:
             answer = future.result()
         except pool.dead:
             lost.append(state.flying.pop(future))
             continue
         settle(work, state, engine, state.flying.pop(future), answer)
-    if lost and not pool.mends:  # one death ends all workers: nothing given out will come back
-        wait(state.flying)
-        lost += [state.flying.pop(f) for f in list(state.flying) if f.exception() is not None]
-        for future in list(state.flying):
-            settle(work, state, engine, state.flying.pop(future), future.result())
     if not state.flying:
         state.alone = False
     if lost:
         work.journal.record("worker died", units=[[g.name, u] for g, u in lost], alone=alone)
         bury(work, state, engine, lost, alone)
-    return bool(lost)
 
 
 def bury(work: Work, state: Field, engine: Engine, lost: list[Item], alone: bool) -> None:
@@ -126,7 +126,8 @@ def bury(work: Work, state: Field, engine: Engine, lost: list[Item], alone: bool
             f"workers died on each of the first {HOPELESS} units they were given.",
             where=", ".join(f"unit {u} of {g.name}" for g, u in lost),
             why="there may be too little memory for so many copies of the target.",
-            fix="use fewer with --n-jobs; --dry-run prints the memory of each.",
+            fix="use fewer with --n-jobs, and --retry-failed for the first of them; --dry-run "
+            "prints the memory of each.",
             code="E-N10",
         )
     for item in lost:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from theodolite.errors import StorageError, TheodoliteWarning
+from theodolite.errors import RunMismatch, StorageError, TheodoliteWarning
 from theodolite.results import FAILED, OK, TODO
 from theodolite.surveys import store as storing
 from theodolite.surveys.durable import naming
@@ -27,16 +27,25 @@ from theodolite.surveys.sharding import Shard, shard_folders, shard_units
 from theodolite.surveys.store import MARK, Store, readable, statuses
 
 
-def stores(path: Path, identity: Mapping[str, Any]) -> dict[str, tuple[Store, dict[str, Any]]]:
+def stores(
+    path: Path, identity: Mapping[str, Any], but: Shard | None = None
+) -> dict[str, tuple[Store, dict[str, Any]]]:
     """The shards of the run at `path`, open for reading, with what they record about themselves.
 
-    Raises `RunMismatch` where one was made with another configuration, checkpoint or data.
+    Raises `RunMismatch` where one was made with another configuration, checkpoint or data; `but`
+    is left out.
     """
     found = {}
     for shard, folder in shard_folders(path):
-        record = recorded(folder)
+        record = recorded(folder) if shard != but else None
         if record is not None and (folder / "results.zarr" / "zarr.json").exists():
-            refuse_mismatch(folder, record["identity"], identity)
+            try:
+                refuse_mismatch(folder, record["identity"], identity)
+            except RunMismatch as error:
+                error.fix = (
+                    "pass another -o to keep both, or delete that folder if it is of no use."
+                )
+                raise
             found[shard.name] = (reading_store(folder / "results.zarr"), record)
     return found
 
@@ -44,17 +53,33 @@ def stores(path: Path, identity: Mapping[str, Any]) -> dict[str, tuple[Store, di
 def own_units(
     path: Path, plan: Plan, identity: Mapping[str, Any], shard: Shard
 ) -> dict[str, set[int]]:
-    """The units of a shard that neither the run at `path` nor another of its shards has."""
+    """The units of a shard that neither the run at `path` nor another of its shards has.
+
+    A unit of theirs that cannot be read counts as one they have not.
+    """
     continued(path, identity)
     names, counts = [g.name for g in plan.groups], [g.units for g in plan.groups]
     found = shard_units(names, counts, shard)
-    others = [s for name, (s, _) in stores(path, identity).items() if name != shard.name]
+    others = [s for s, _ in stores(path, identity, but=shard).values()]
     if (path / "results.zarr" / "zarr.json").exists():
         others.append(reading_store(path / "results.zarr"))
     for store in others:
         for group in plan.groups:
-            found[group.name] -= set(np.flatnonzero(statuses(store, group) == OK).tolist())
+            held = marks(store, group, repair=True) == OK
+            found[group.name] -= set(np.flatnonzero(held).tolist())
     return found
+
+
+def marks(store: Store, group: Group, *, repair: bool) -> np.ndarray:
+    """The mark of every unit; with `repair` "not computed" where it cannot be read back."""
+    try:
+        return statuses(store, group)
+    except StorageError as error:
+        if error.code != "E-K06" or not repair:
+            raise
+    each: Any = store.root[f"{group.name}/{MARK}"]
+    bad = damaged_units(store, group)
+    return np.array([TODO if u in bad else int(each[u]) for u in range(group.units)], np.uint8)
 
 
 def merge(run: Run, plan: Plan, identity: Mapping[str, Any], *, repair: bool = False) -> int:
@@ -68,14 +93,16 @@ def merge(run: Run, plan: Plan, identity: Mapping[str, Any], *, repair: bool = F
     if run.path is None:
         return 0
     copied = 0
-    first: Mapping[str, Any] | None = None
+    held: dict[str, Mapping[str, Any]] = {}
     for name, (store, record) in stores(run.path, identity).items():
         units = sum(merged_group(run.store, store, g, repair=repair) for g in plan.groups)
         if units:
-            first = first or record
-            warn_difference(name, changed_environment(first, record))
             run.journal.record("merge", shard=name, units=units, host=record["machine"]["host"])
+        if any((marks(store, g, repair=repair) == OK).any() for g in plan.groups):
+            held[name] = record
         copied += units
+    for name, made in held.items() if copied else ():
+        warn_difference(name, changed_environment(next(iter(held.values())), made))
     return copied
 
 
@@ -95,7 +122,7 @@ def merged_group(main: Store, shard: Store, group: Group, *, repair: bool) -> in
     """Copy one group's units, sound ones only."""
     if f"{group.name}/{MARK}" not in shard.root:
         return 0
-    here, there = statuses(main, group), statuses(shard, group)
+    here, there = statuses(main, group), marks(shard, group, repair=repair)
     ready = np.flatnonzero((here != OK) & (there == OK)).tolist()
     lost = np.flatnonzero((here == TODO) & (there == FAILED)).tolist()
     if ready or lost:

@@ -10,16 +10,26 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from theodolite.errors import InvalidArgument, TheodoliteError
 from theodolite.surveys.sharding import Shard
 
 BACKENDS = ("loky", "dask", "ray", "sequential")
+
+MOST = 1024
+"""Processes of one machine, and threads of one process: beyond it, systems end both by a crash."""
+
+WATCH = "theodolite-parent"
+"""The name of the thread by which a worker sees its parent go."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +75,20 @@ def engine_of(
         raise InvalidArgument(
             f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}.", code="E-N01"
         )
-    if isinstance(n_jobs, bool) or not (n_jobs == -1 or n_jobs >= 1):
+    here = scheduler is None and backend != "ray"
+    if n_jobs != -1 and not whole(n_jobs, MOST if here else None):
         raise InvalidArgument(
-            f"n_jobs must be at least 1, or -1 for one process a core; got {n_jobs!r}.",
+            f"n_jobs must be a whole number from 1{f' to {MOST}' if here else ''}, or -1 for one "
+            f"process a core; got {n_jobs!r}.",
+            fix="give as many as there are cores, or -1.",
             code="E-N02",
         )
-    if threads is not None and threads < 1:
-        raise InvalidArgument(f"threads must be at least 1; got {threads}.", code="E-N02")
+    if threads is not None and not whole(threads, MOST):
+        raise InvalidArgument(
+            f"threads must be a whole number from 1 to {MOST}; got {threads!r}.",
+            fix="leave it out: processes share the cores.",
+            code="E-N02",
+        )
     if scheduler is not None and backend not in ("dask", "ray"):
         raise InvalidArgument(
             f"scheduler is the address of a dask or ray cluster; the backend is {backend!r}.",
@@ -90,6 +107,12 @@ def engine_of(
         needed(kind)
         threads = threads or max(1, cores() // workers)
     return Engine(workers, kind, scheduler, threads, shard)
+
+
+def whole(value: Any, most: int | None) -> bool:
+    """Whether a value is a count between 1 and `most`."""
+    counts = isinstance(value, Integral) and not isinstance(value, bool)
+    return counts and int(value) >= 1 and (most is None or int(value) <= most)
 
 
 def cores() -> int:
@@ -114,14 +137,15 @@ def needed(backend: str) -> None:
 class Pool:
     """Worker processes; ``dead`` are the errors of a future whose worker died.
 
-    ``mends`` tells whether such a pool replaces its dead by itself; if not, it is made anew.
-    ``close`` ends the workers at once, whatever they are doing.
+    A pool replaces its dead by itself, and a death is told by the futures of that worker only.
+    ``close`` ends the workers at once, whatever they are doing; ``gone`` are the errors of a pool
+    that has lost them all.
     """
 
     submit: Callable[..., Future[Any]]
     close: Callable[[], None]
     dead: tuple[type[BaseException], ...]
-    mends: bool
+    gone: tuple[type[BaseException], ...] = ()
 
 
 def pool_of(engine: Engine) -> Pool:
@@ -129,18 +153,73 @@ def pool_of(engine: Engine) -> Pool:
     return {"loky": loky_pool, "dask": dask_pool, "ray": ray_pool}[engine.backend](engine)
 
 
+@dataclass(eq=False)
+class Hand:
+    """One worker process of this machine, started with its first call, and what it was given."""
+
+    executor: Any = None
+    given: list[Future[Any]] = field(default_factory=list)
+
+    def busy(self) -> int:
+        self.given = [f for f in self.given if not f.done()]
+        return len(self.given)
+
+
 def loky_pool(engine: Engine) -> Pool:
-    """Processes of this machine, started anew (never forked from a process with threads)."""
+    """Processes of this machine, started anew (never forked from a process with threads).
+
+    Each is an executor of its own: one that dies takes along what it was given and nothing else.
+    """
     from joblib.externals.loky import ProcessPoolExecutor
 
-    count = str(engine.threads)
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    made = ProcessPoolExecutor(engine.workers, env={**dict.fromkeys(names, count)})
+    env, parent = dict.fromkeys(names, str(engine.threads)), (os.getpid(),)
+    hands = [Hand() for _ in range(engine.workers)]
+
+    def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        hand = min(hands, key=Hand.busy)
+        while True:
+            if hand.executor is None:
+                hand.executor = ProcessPoolExecutor(
+                    1, env=env, initializer=attached, initargs=parent
+                )
+            try:
+                future: Future[Any] = hand.executor.submit(function, *arguments)
+            except BrokenExecutor:  # it died since, idle or with what is told by its futures
+                hand.executor.shutdown(wait=True, kill_workers=True)
+                hand.executor = None
+                continue
+            hand.given.append(future)
+            return future
 
     def close() -> None:
-        made.shutdown(wait=True, kill_workers=True)
+        for hand in hands:
+            if hand.executor is not None:
+                hand.executor.shutdown(wait=True, kill_workers=True)
 
-    return Pool(made.submit, close, (BrokenExecutor,), mends=False)
+    return Pool(submit, close, (BrokenExecutor,))
+
+
+def attached(parent: int) -> None:
+    """In a worker: end with the process `parent`, or now if it is gone; leave Ctrl-C to it."""
+    deaf()
+    if os.getppid() != parent:
+        os._exit(1)
+    if any(t.name == WATCH for t in threading.enumerate()):
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, name=WATCH, daemon=True).start()
+
+
+def deaf() -> None:
+    """Leave Ctrl-C, which a terminal sends to all of its processes, to the one that asks."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def dask_pool(engine: Engine) -> Pool:
@@ -148,7 +227,7 @@ def dask_pool(engine: Engine) -> Pool:
     import dask
     import distributed
     from distributed import KilledWorker
-    from distributed.client import FutureCancelledError
+    from distributed.client import ClosedClientError, FutureCancelledError
 
     untyped: Any = distributed  # its constructors have no annotations
     cluster = None
@@ -168,12 +247,13 @@ def dask_pool(engine: Engine) -> Pool:
     executor = client.get_executor(pure=False)
 
     def close() -> None:
-        executor.shutdown(wait=False)
+        with suppress(ClosedClientError):
+            executor.shutdown(wait=False)
         client.close()
         if cluster is not None:
             cluster.close()
 
-    return Pool(executor.submit, close, (KilledWorker, FutureCancelledError), mends=True)
+    return Pool(executor.submit, close, (KilledWorker, FutureCancelledError), (ClosedClientError,))
 
 
 def ray_pool(engine: Engine) -> Pool:
@@ -200,7 +280,7 @@ def ray_pool(engine: Engine) -> Pool:
         if own:
             ray.shutdown()
 
-    return Pool(submit, close, (WorkerCrashedError, OutOfMemoryError, NodeDiedError), mends=True)
+    return Pool(submit, close, (WorkerCrashedError, OutOfMemoryError, NodeDiedError))
 
 
 @contextmanager
@@ -210,8 +290,9 @@ def unreachable(engine: Engine) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError) as error:
         where = engine.scheduler or "this machine"
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise TheodoliteError(
-            f"no {engine.backend} workers on {where}: {str(error).splitlines()[0][:200]}",
+            f"no {engine.backend} workers on {where}: {reason}",
             fix="check the address given to --scheduler, or use --backend loky."
             if engine.scheduler
             else "use --backend loky, which needs no server.",

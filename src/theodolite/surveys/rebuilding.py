@@ -29,7 +29,8 @@ def rebuilt(configuration: Configuration, path: Sequence[str] = ()) -> Target:
 def name_of(factory: Any) -> str:
     """The name under which any process can find a factory; a text is taken as one.
 
-    Raises `InvalidArgument` for what has no such name: a lambda, a function made inside another.
+    Raises `InvalidArgument` for what has no such name: a lambda, a function made inside another,
+    a method of an object, a function whose name was given to another one since.
 
     >>> name_of(len)
     'builtins:len'
@@ -45,6 +46,13 @@ def name_of(factory: Any) -> str:
             fix="define it at the top of a file, with def.",
             code="E-N08",
         )
+    if not leads(module, name, factory):
+        raise InvalidArgument(
+            f"{name} has no name under which another process could find it.",
+            why=f"{name} in {module} leads to something else than what was passed.",
+            fix="pass a function of that module under its own name, not a method of an object.",
+            code="E-N08",
+        )
     if module != "__main__":
         return f"{module}:{name}"
     file = inspect.getsourcefile(factory)
@@ -56,6 +64,16 @@ def name_of(factory: Any) -> str:
             code="E-N08",
         )
     return f"{Path(file).resolve()}:{name}"
+
+
+def leads(module: str, name: str, factory: Any) -> bool:
+    """Whether a name leads to a factory, as far as this process knows the module."""
+    found = sys.modules.get(module, factory)
+    if found is factory:
+        return True
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return bool(found == factory)
 
 
 def refuse_unnamed(name: str | None, workers: int) -> None:

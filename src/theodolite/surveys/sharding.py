@@ -12,7 +12,12 @@ from theodolite.errors import InvalidArgument
 SHARDS = "shards"
 """The folder of a run that holds one run folder a shard."""
 
-_NAME = re.compile(r"([1-9][0-9]*)-of-([1-9][0-9]*)")
+MOST = 100_000
+"""Parts of a plan: `status` has a line for each."""
+
+_NAME = re.compile(r"([1-9][0-9]{0,5})-of-([1-9][0-9]{0,5})")
+_TEXT = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,9 @@ class Shard:
     parts: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.part <= self.parts:
+        if not 1 <= self.part <= self.parts <= MOST:
             raise InvalidArgument(
-                f"shard K/N must have 1 <= K <= N; got {self.part}/{self.parts}.",
+                f"shard K/N must have 1 <= K <= N <= {MOST}; got {self.part}/{self.parts}.",
                 fix="for example --shard 1/4 to --shard 4/4.",
                 code="E-N11",
             )
@@ -54,20 +59,21 @@ def parse_shard(text: str, environment: Mapping[str, str]) -> Shard:
     """
     if text == "auto":
         return from_environment(environment)
-    part, slash, parts = text.partition("/")
-    if not slash or not part.isdecimal() or not parts.isdecimal():
+    match = _TEXT.fullmatch(text)
+    if match is None:
         raise InvalidArgument(
-            f"shard must be K/N with whole numbers, or auto; got {text!r}.",
+            f"shard must be K/N with whole numbers, or auto; got {text[:40]!r}.",
             fix="for example --shard 1/4.",
             code="E-N11",
         )
-    return Shard(int(part), int(parts))
+    return Shard(int(match[1]), int(match[2]))
 
 
 def from_environment(environment: Mapping[str, str]) -> Shard:
     """The shard that torchrun, a SLURM array or srun gives this process, in that order.
 
-    Task numbers of an array count from ``SLURM_ARRAY_TASK_MIN`` and must have no gaps.
+    Task numbers of an array count from ``SLURM_ARRAY_TASK_MIN`` to ``SLURM_ARRAY_TASK_MAX`` and
+    must have no gaps.
     """
     have = environment.get
     pairs = (
@@ -79,16 +85,19 @@ def from_environment(environment: Mapping[str, str]) -> Shard:
         values = (have(index), have(count), least)
         if None in values[:2]:
             continue
-        if not all(v is not None and v.isdecimal() for v in values):
+        if not all(v is not None and _NUMBER.fullmatch(v) for v in values):
             raise InvalidArgument(
-                f"{index}={values[0]!r} and {count}={values[1]!r} are not whole numbers.",
+                f"{index}={str(values[0])[:20]!r} and {count}={str(values[1])[:20]!r} are not "
+                "whole numbers.",
                 fix="pass --shard K/N.",
                 code="E-N12",
             )
         k, n, low = (int(v) for v in values if v is not None)
-        if not low <= k < low + n:
+        last = have("SLURM_ARRAY_TASK_MAX", "") if "ARRAY" in index else ""
+        if not low <= k < low + n or last not in ("", str(low + n - 1)):
             raise InvalidArgument(
-                f"{index} is {k} and {count} is {n}: the numbers have gaps.",
+                f"{index} is {k}{f', the last {last}' * bool(last)} and {count} is {n}: the "
+                "numbers have gaps.",
                 fix="number the tasks without gaps, or pass --shard K/N.",
                 code="E-N12",
             )

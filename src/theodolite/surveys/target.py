@@ -78,15 +78,26 @@ def layout(objective: Objective) -> list[tuple[str, tuple[int, ...]]]:
 
 def as_target(value: Any) -> Target:
     """A target, or an objective on its own as one."""
-    if isinstance(value, Target):
-        return value
-    if isinstance(value, Objective):
-        return Target(value)
+    if isinstance(value, Target | Objective):
+        made = value if isinstance(value, Target) else Target(value)
+        _refuse_shared(made)
+        return made
     raise InvalidType(
         f"target must be a td.Target or a td.Objective; got {type(value).__name__}.",
         fix="return td.Target(td.Objective(model, loss, data)).",
         code="E-S10",
     )
+
+
+def _refuse_shared(target: Target) -> None:
+    if any(o is not None and o.ranks is not None for o in (target.objective, target.test)):
+        raise InvalidArgument(
+            "a survey needs an objective of one process; this one has a process_group.",
+            why="the units of a survey run in any process and any order.",
+            fix="build the objective without process_group and run `theodolite survey --shard auto`"
+            " on every rank, or call the measurements themselves (td.plane, td.hessian).",
+            code="E-S15",
+        )
 
 
 def adjusted(

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import sys
 import threading
 import time
+import traceback
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from typing import Any
 import torch
 import xarray as xr
 
-from theodolite.errors import NotDeterministic, RunMismatch, TheodoliteWarning
+from theodolite.errors import NotDeterministic, RunMismatch, TheodoliteError, TheodoliteWarning
 from theodolite.surveys.configuration import Configuration
 from theodolite.surveys.identity import differences
+from theodolite.surveys.pools import attached, deaf
 from theodolite.surveys.units import UNIT_FAILURES, described, opened
 
 INSIDE = "THEODOLITE_WORKER"
@@ -73,10 +74,10 @@ def errand_of(configuration: Configuration, identity: Mapping[str, Any], threads
 def compute(errand: Errand, group: str, unit: int) -> Answer:
     """Compute one unit of a group; what the unit raises is in the answer.
 
-    What building the target raises is raised here, and `NotDeterministic` (E-N06) where the target
-    built here is not the one the survey began with.
+    What building the target raises is raised here, as an error of ours, and `NotDeterministic`
+    (E-N06) where the target built here is not the one the survey began with.
     """
-    with _ONE, warnings.catch_warnings(record=True) as caught, threads(errand.threads):
+    with carried(), _ONE, warnings.catch_warnings(record=True) as caught, threads(errand.threads):
         warnings.simplefilter("always", TheodoliteWarning)
         prepared(errand)
         began = time.monotonic()
@@ -91,6 +92,33 @@ def compute(errand: Errand, group: str, unit: int) -> Answer:
         seconds = time.monotonic() - began
     notes = (str(w.message) for w in caught if issubclass(w.category, TheodoliteWarning))
     return Answer(result, trouble, seconds, tuple(notes))
+
+
+@contextmanager
+def carried() -> Iterator[None]:
+    """Raise as an error of ours what may not survive the way to the parent.
+
+    A class of the target's file need not exist there, nor take the arguments it would be made
+    from: the parent could not read the answer, and would take it for the death of the worker.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, TheodoliteError):
+            raise foreign(error) from None
+        raise
+
+
+def foreign(error: Exception) -> TheodoliteError:
+    """An error of the target's code as one of ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return TheodoliteError(
+        f"a worker failed: {described(error)}",
+        where=f"{frames[-1].filename}, line {frames[-1].lineno}",
+        why="the code of the target raised it.",
+        fix="correct it there and run the command again; --n-jobs 1 --debug shows the traceback.",
+        code="E-S23",
+    )
 
 
 @contextmanager
@@ -140,18 +168,9 @@ def open_group(name: str) -> None:
 def leave_with(parent: tuple[int, str]) -> None:
     """End this process when `parent` has started it and is gone; leave Ctrl-C to the parent."""
     pid, host = parent
-    if threading.current_thread() is threading.main_thread():
-        with suppress(ValueError):
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if host != platform.node() or os.getppid() != pid:
-        return
-
-    def watch() -> None:
-        while os.getppid() == pid:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="theodolite-parent", daemon=True).start()
+    deaf()
+    if host == platform.node() and os.getppid() == pid:
+        attached(pid)
 
 
 def refuse_inside() -> None:

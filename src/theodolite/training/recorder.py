@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, SupportsIndex
 
 from torch import nn
 
@@ -52,7 +53,8 @@ class Recorder:
     Raises
     ------
     InvalidArgument
-        For an `every` below 1 (E-J10), or steps, rates and metrics that are no numbers (E-J11).
+        For an `every` below 1, steps in `at` that are none, or neither of the two (E-J10), or
+        steps, rates and metrics that are no numbers (E-J11).
     StorageError
         Where the disk refuses (E-T67), or the folder's index is damaged (E-J12).
 
@@ -60,9 +62,9 @@ class Recorder:
     -----
     A checkpoint is written whole or not at all, then the index, so a killed program leaves at
     most a file that is not listed. Begun again in the same folder, a step that is recorded anew
-    replaces its file and its row, and rows of later steps leave the index, since they belong to a
-    history that is being redone; their files stay until they are overwritten. Holds one copy of
-    the weights while it writes, nothing between.
+    replaces its file and its row, and first it and later steps leave the index, since they belong
+    to a history that is being redone; their files stay until they are overwritten. Holds three
+    copies of the weights in main memory while it writes, nothing between.
 
     Examples
     --------
@@ -77,7 +79,7 @@ class Recorder:
     folder: str | Path
     model: nn.Module
     every: int | None = 1
-    at: Iterable[int] | None = None
+    at: Iterable[SupportsIndex] | None = None
     _rows: list[Row] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +90,13 @@ class Recorder:
                 code="E-J10",
             )
         object.__setattr__(self, "folder", Path(self.folder))
-        object.__setattr__(self, "at", None if self.at is None else frozenset(self.at))
+        object.__setattr__(self, "at", _wanted(self.at))
+        if self.every is None and not self.at:
+            raise InvalidArgument(
+                "every=None records the steps of `at` alone, and there is none.",
+                fix="pass every=100, or at=[0, 10, 100].",
+                code="E-J10",
+            )
         self._rows.extend(_read_rows(Path(self.folder)))
 
     def __enter__(self) -> Recorder:
@@ -102,26 +110,34 @@ class Recorder:
     ) -> None:
         """Nothing is left to do: every checkpoint is on disk when the call that made it returns."""
 
-    def __call__(self, step: int, *, learning_rate: float | None = None, **metrics: Any) -> bool:
+    def __call__(
+        self, step: SupportsIndex, *, learning_rate: float | None = None, **metrics: Any
+    ) -> bool:
         """Record the model if `step` is one of those wanted; returns whether it was."""
-        if isinstance(step, bool) or not isinstance(step, int) or step < 0:
-            raise InvalidArgument(
-                f"step must be a whole number from 0; got {step!r}.", code="E-J11"
-            )
-        due = self.every is not None and step % self.every == 0
-        if not due and not (isinstance(self.at, frozenset) and step in self.at):
+        now = _whole(step, "step", "E-J11")
+        due = self.every is not None and now % self.every == 0
+        if not due and not (isinstance(self.at, frozenset) and now in self.at):
             return False
         row = {
-            "step": step,
-            "file": f"step_{step:08d}.safetensors",
-            "learning_rate": None if learning_rate is None else _number(learning_rate, "rate"),
+            "step": now,
+            "file": f"step_{now:08d}.safetensors",
+            "learning_rate": None
+            if learning_rate is None
+            else _number(learning_rate, "learning_rate"),
             "metrics": {name: _number(value, name) for name, value in metrics.items()},
         }
+        kept = [r for r in self._rows if r["step"] < now]
+        if len(kept) < len(self._rows):  # before a file of theirs is another history's
+            self._list(kept)
         save_state(self.model.state_dict(), Path(self.folder) / str(row["file"]))
-        self._rows[:] = [*(r for r in self._rows if r["step"] < step), row]
-        content = {"format": 1, "checkpoints": self._rows}
-        write_whole(Path(self.folder) / INDEX, json.dumps(content, indent=1).encode())
+        self._list([*kept, row])
         return True
+
+    def _list(self, rows: list[Row]) -> None:
+        """Make these the rows of the index."""
+        content = {"format": 1, "checkpoints": rows}
+        write_whole(Path(self.folder) / INDEX, json.dumps(content, indent=1).encode())
+        self._rows[:] = rows
 
     @property
     def checkpoints(self) -> tuple[Path, ...]:
@@ -147,6 +163,34 @@ class Recorder:
             tuple(r["learning_rate"] for r in rows),
             tuple(r["metrics"] for r in rows),
         )
+
+
+def _wanted(steps: Any) -> frozenset[int] | None:
+    """The steps to record besides every so many."""
+    if steps is None:
+        return None
+    if isinstance(steps, str) or not isinstance(steps, Iterable):
+        raise InvalidArgument(
+            f"at must be a list of steps; got {type(steps).__name__}.",
+            fix="pass at=[0, 10, 100].",
+            code="E-J10",
+        )
+    return frozenset(_whole(step, "every step of at", "E-J10") for step in steps)
+
+
+def _whole(step: Any, name: str, code: str) -> int:
+    """A step as a plain int: numpy's and torch's whole numbers are as good."""
+    try:
+        found = -1 if isinstance(step, bool) else operator.index(step)
+    except TypeError:
+        found = -1
+    if found < 0:
+        raise InvalidArgument(
+            f"{name} must be a whole number from 0; got {step!r:.80}.",
+            fix="count optimizer steps from 0.",
+            code=code,
+        )
+    return found
 
 
 def _number(value: Any, name: str) -> float | None:
