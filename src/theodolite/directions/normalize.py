@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from theodolite.parameters import Entry, ParameterSpace
 
 NORMALIZATIONS = ("filter", "layer", "model", None)
 """What ``normalize`` may be."""
+
+BLOCK = 1 << 20
+"""Coordinates taken at once, so that float64 copies stay small; whole filters in any case."""
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Scaling = Callable[[Entry, Array, Array], Array]
@@ -66,7 +69,8 @@ def normalized(
     Notes
     -----
     Norms are taken in float64 on the CPU, on one thread: the same numbers on every device and
-    for any number of threads. Costs a few passes over the vector. Not checked: that equal steps
+    for any number of threads. Costs a few passes over the vector, and no memory beside the result.
+    Not checked: that equal steps
     mean equal changes of the function; other symmetries than the scale of a filter remain.
 
     References
@@ -83,19 +87,35 @@ def normalized(
     >>> normalized(direction, theta, space).tolist()
     [0.0, 5.0, 0.0, 0.0, 0.0, 0.0]
     """
-    _check_name(normalize)
+    check_name(normalize)
     space.check(direction, "direction")
     space.check(theta)
     check_finite(direction, space, "direction")
     check_finite(theta, space, "theta")
-    scaled = _scaling(direction, theta, space, normalize)
-    made = torch.empty(space.size, dtype=torch.float64)
-    for e, d, t in _pieces(direction, theta, space):
-        made[e.offset : e.stop] = torch.from_numpy(scaled(e, d, t).reshape(-1))
-    out = made.to(device=direction.device, dtype=direction.dtype)
+    out = torch.empty_like(direction)
+    fill(out, direction, theta, space, normalize)
+    return out
+
+
+def fill(
+    out: Tensor, direction: Tensor, theta: Tensor, space: ParameterSpace, normalize: str | None
+) -> None:
+    """Write `direction` with the norms of `theta` to `out`, which may be `direction` itself."""
+    for start, stop, block in scaled_blocks(direction, theta, space, normalize):
+        out[start:stop] = torch.from_numpy(block.reshape(-1)).to(out)
     if not bool(out.any()):
         _refuse_zero(normalize, space)
-    return out
+
+
+def scaled_blocks(
+    direction: Tensor, theta: Tensor, space: ParameterSpace, normalize: str | None
+) -> Iterator[tuple[int, int, Array]]:
+    """The normalized direction in float64, a range of coordinates at a time."""
+    scaled = _scaling(direction, theta, space, normalize)
+    for e in space.entries:
+        for start, stop in _ranges(e, normalize):
+            d, t = (_piece(v, e, start, stop, space) for v in (direction, theta))
+            yield e.offset + start, e.offset + stop, scaled(e, d, t)
 
 
 def check_finite(vector: Tensor, space: ParameterSpace, name: str) -> None:
@@ -113,7 +133,8 @@ def check_finite(vector: Tensor, space: ParameterSpace, name: str) -> None:
     )
 
 
-def _check_name(normalize: str | None) -> None:
+def check_name(normalize: str | None) -> None:
+    """Raise for anything but a normalization."""
     if normalize not in NORMALIZATIONS:
         raise InvalidArgument(
             f'normalize must be "filter", "layer", "model" or None; got {normalize!r}.',
@@ -121,18 +142,29 @@ def _check_name(normalize: str | None) -> None:
         )
 
 
-def _pieces(
-    direction: Tensor, theta: Tensor, space: ParameterSpace
-) -> Iterable[tuple[Entry, Array, Array]]:
-    """Each tensor of both vectors, in the shape that separates its filters, without pruned ones."""
-    for e in space.entries:
-        pieces = []
-        for vector in (direction, theta):
-            piece = vector[e.offset : e.stop].detach().to(device="cpu", dtype=torch.float64)
-            if space.pruned is not None:
-                piece = piece.masked_fill(space.pruned[e.offset : e.stop], 0.0)
-            pieces.append(piece.numpy().reshape(e.view_shape))
-        yield e, pieces[0], pieces[1]
+def _ranges(entry: Entry, normalize: str | None) -> Iterator[tuple[int, int]]:
+    """Ranges of a tensor that can be scaled apart from each other, of whole filters."""
+    size, step = entry.size, BLOCK
+    if normalize == "layer":
+        step = size
+    elif normalize == "filter" and entry.reduce_dims is not None:
+        row = size // max(1, entry.view_shape[0])
+        step = size if 0 in entry.reduce_dims else max(1, BLOCK // max(1, row)) * row
+    for start in range(0, size, max(1, step)):
+        yield start, min(start + step, size)
+
+
+def _piece(vector: Tensor, entry: Entry, start: int, stop: int, space: ParameterSpace) -> Array:
+    """A range of a tensor in the shape that separates its filters, without pruned coordinates."""
+    low, high = entry.offset + start, entry.offset + stop
+    piece = vector[low:high].detach().to(device="cpu", dtype=torch.float64)
+    if space.pruned is not None:
+        piece = piece.masked_fill(space.pruned[low:high], 0.0)
+    rest = entry.view_shape[1:]
+    apart = entry.reduce_dims is not None and (stop - start) % max(1, math.prod(rest)) == 0
+    whole = stop - start == entry.size
+    shape = entry.view_shape if whole else (-1, *rest) if apart else (-1,)
+    return np.asarray(piece.numpy().reshape(shape))
 
 
 def _scaling(
@@ -141,7 +173,11 @@ def _scaling(
     if normalize is None:
         return lambda e, d, t: d
     if normalize == "model":
-        squares = [((d**2).sum(), (t**2).sum()) for _, d, t in _pieces(direction, theta, space)]
+        squares = [
+            [(_piece(v, e, *ends, space) ** 2).sum() for v in (direction, theta)]
+            for e in space.entries
+            for ends in _ranges(e, normalize)
+        ]
         d_norm, t_norm = (math.sqrt(math.fsum(s)) for s in zip(*squares, strict=True))
         factor = t_norm / d_norm if d_norm else 0.0
         return lambda e, d, t: d * factor

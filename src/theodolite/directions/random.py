@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from theodolite.directions.normalize import normalized
+from theodolite.directions.normalize import check_finite, check_name, fill
 from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
 from theodolite.parameters import ParameterSpace
@@ -71,14 +71,19 @@ def random_directions(
         raise InvalidArgument(f"count must be at least 1; got {count!r}.", code="E-G09")
     space = objective.space
     point = objective.start if theta is None else theta
-    made = [normalized(_gaussian(space, seed, k), point, space, normalize) for k in range(count)]
-    return torch.stack(made).to(objective.device)
+    check_name(normalize)
+    space.check(point)
+    check_finite(point, space, "theta")
+    made = torch.empty(count, space.size, dtype=space.dtype)
+    for index, row in enumerate(made):
+        _draw(row, space, seed, index)
+        fill(row, row, point, space, normalize)
+    return made.to(objective.device)
 
 
-def _gaussian(space: ParameterSpace, seed: int, index: int) -> Tensor:
+def _draw(out: Tensor, space: ParameterSpace, seed: int, index: int) -> None:
     """One draw in float32 for every tensor, from the stream of its first name by alphabet."""
-    pieces = []
     for e in space.entries:
         stream = torch_generator(seed, "direction", index, min((e.name, *e.aliases)))
-        pieces.append(torch.randn(e.size, generator=stream, dtype=torch.float32, device="cpu"))
-    return torch.cat(pieces).to(space.dtype)
+        noise = torch.randn(e.size, generator=stream, dtype=torch.float32, device="cpu")
+        out[e.offset : e.stop] = noise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor
 from theodolite.directions.normalize import check_finite
 from theodolite.errors import InvalidArgument, InvalidType
 from theodolite.objective import Objective
+
+BLOCK = 1 << 20
+"""Coordinates taken at once, so that float64 copies stay small."""
 
 PARALLEL = 1e-10
 """Directions with a squared sine below this span a line, not a plane."""
@@ -51,13 +55,28 @@ def checked_directions(objective: Objective, directions: Any) -> Tensor:
 
 def length(vector: Tensor) -> float:
     """The Euclidean norm, in float64."""
-    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))
+    size = _largest(vector)
+    return size * math.sqrt(_product(vector, vector, size, size))
 
 
 def axis_cosine(directions: Tensor) -> float:
     """The cosine of the angle between two directions, in float64."""
-    first, second = (d.double() / length(d) for d in directions)
-    return float(first @ second)
+    first, second = directions
+    sizes = _largest(first), _largest(second)
+    both = _product(first, second, *sizes)
+    squares = [_product(v, v, size, size) for v, size in zip((first, second), sizes, strict=True)]
+    return both / math.sqrt(squares[0]) / math.sqrt(squares[1])
+
+
+def _largest(vector: Tensor) -> float:
+    """The largest absolute value, one for a vector of zeros."""
+    return max(abs(float(v)) for v in torch.aminmax(vector.detach())) or 1.0
+
+
+def _product(a: Tensor, b: Tensor, of_a: float, of_b: float) -> float:
+    """The inner product of ``a / of_a`` and ``b / of_b`` in float64, some coordinates at a time."""
+    pieces = zip(a.detach().split(BLOCK), b.detach().split(BLOCK), strict=True)
+    return math.fsum(float((x.double() / of_a) @ (y.double() / of_b)) for x, y in pieces)
 
 
 def check_same_space(objective: Objective, test: Objective, *, moved: bool) -> None:

@@ -20,6 +20,9 @@ Walk = Callable[[Tensor], Iterator[tuple[float, ...]]]
 
 Row = dict[str, float]
 
+LARGE = 1 << 24
+"""Parameters of a model whose vectors are not copied without need."""
+
 
 def line_walk(base: Tensor, direction: Tensor, alphas: list[float]) -> Walk:
     """The points ``base + alpha * direction``, each from `base` itself."""
@@ -38,12 +41,17 @@ def plane_walk(base: Tensor, directions: Tensor, alphas: list[float], betas: lis
 
 
 def scattered_walk(base: Tensor, directions: Tensor, places: list[tuple[float, float]]) -> Walk:
-    """The points of a plane at `places`, each with the bits it has in any other walk."""
+    """The points of a plane at `places`, each with the bits it has in any other walk.
+
+    A vector is kept for the row they lie on, which saves one addition a point; not for models of
+    over `LARGE` parameters, where a copy more is dear and an addition next to nothing.
+    """
 
     def walk(point: Tensor) -> Iterator[tuple[float, ...]]:
-        row, at = torch.empty_like(point), math.nan
+        row = torch.empty_like(point) if len(point) <= LARGE else point
+        at = math.nan
         for alpha, beta in places:
-            if alpha != at:
+            if alpha != at or row is point:
                 step(base, directions[0], alpha, out=row)
                 at = alpha
             step(row, directions[1], beta, out=point)
@@ -55,7 +63,8 @@ def scattered_walk(base: Tensor, directions: Tensor, places: list[tuple[float, f
 def step(start: Tensor, direction: Tensor, distance: float, *, out: Tensor) -> None:
     """``out = start + distance * direction``, in the dtype of points; exactly `start` at 0."""
     if distance == 0:
-        out.copy_(start)
+        if out is not start:
+            out.copy_(start)
         return
     largest = torch.finfo(start.dtype).max
     if abs(distance) > largest:
