@@ -61,7 +61,8 @@ def _group(
     alphas: Float[np.ndarray, " alpha"],
     betas: Float[np.ndarray, " beta"],
 ) -> Group:
-    shared: dict[str, Any] = {"measure": "planes", "vectors": 5}
+    vectors = 6 if settings["evaluation"] == "auto" else 4  # the planner tries what costs memory
+    shared: dict[str, Any] = {"measure": "planes", "vectors": vectors}
     name, extra = f"plane_{index}{variant}", passes_of(settings)
     how: dict[str, Any] = {"settings": settings, "seed": seed, "index": index, "variant": variant}
     points = len(alphas) * len(betas)
