@@ -56,6 +56,15 @@ def test_tasks_that_wait_keep_the_configuration_they_were_submitted_with(call, s
     assert call(*SURVEY, *ASKED).code == 0
 
 
+@pytest.mark.parametrize("option", [("--fresh",), ("--time-budget", "10m")])
+def test_options_that_the_tasks_would_not_see_are_refused(call, sbatch, option):
+    # kills: old results kept in silence though --fresh was asked for; a budget nobody heeds
+    said = call(*SURVEY, *ASKED, *option)
+    assert said.code == 2
+    assert f"takes no {option[0]}" in said.err
+    assert not Path("run").exists()
+
+
 def test_the_time_that_submitit_asks_for_by_itself_is_said(call, sbatch):
     # kills: tasks ended after five minutes that nobody has asked for
     assert "5 min" in call(*SURVEY, "-o", "run").err

@@ -54,6 +54,18 @@ class Task:
         return DelayedSubmission(self)
 
 
+def check_dropped(spread: Spread, *, fresh: bool, budget: str | None) -> None:
+    """Raise for options that tasks of an array would not see."""
+    named = [n for n, given in (("--fresh", fresh), ("--time-budget", budget is not None)) if given]
+    if spread.launcher is not None and named:
+        raise InvalidArgument(
+            f"--launcher takes no {' and no '.join(named)}: the tasks run by themselves.",
+            fix="name another folder with --output for a run from scratch; --slurm time=2h limits "
+            "each task.",
+            code="E-N14",
+        )
+
+
 def check(spread: Spread) -> None:
     """Raise `InvalidArgument` where the options of a launcher do not go together."""
     problem, fix = "", "for example --launcher slurm --tasks 8 --slurm partition=gpu."

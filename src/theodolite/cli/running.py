@@ -86,6 +86,7 @@ def measured(
         if complete is not None:
             base = {**MEASURES[family].presets.get(preset, {}), **settings[family]}
             settings[family] = complete(base)
+    launching.check_dropped(options.spread, fresh=options.fresh, budget=options.time_budget)
     configuration = resolved(target, options, table, names, preset, settings)
     place = options.output or default_folder(configuration.target or "run", family)
     return carried_out(
