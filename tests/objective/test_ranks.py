@@ -114,6 +114,13 @@ def test_what_fails_on_one_rank_is_told_on_all_and_the_next_call_is_in_step(tmp_
         assert found["in step"]
 
 
+def test_a_rank_that_is_gone_is_told_as_such(tmp_path: Path) -> None:
+    # Kills: the transport's own words for it.
+    first, _ = run("lost", tmp_path)
+    assert first["told"][:2] == ["RankFailed", "E-O67"]
+    assert "the contact to the other ranks was lost" in first["told"][2]
+
+
 def test_sharing_needs_processes_that_know_of_each_other() -> None:
     # Kills: an objective silently of one process where the group was never made.
     with pytest.raises(InvalidArgument, match=r"torch\.distributed, which is not") as caught:

@@ -6,7 +6,8 @@ others wherever they are, and ranks that make different calls find out instead o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -73,7 +74,8 @@ class Ranks:
         part, attached = self.agreed(body)
         rows = self._headers(SUM, part.numel(), int(attached))
         total = part.detach().to(self.place, copy=True).contiguous()
-        dist.all_reduce(total, group=self.group)
+        with _contact():
+            dist.all_reduce(total, group=self.group)
         return total.to(part.device), any(bool(row[1]) for row in rows)
 
     def merged(self, found: dict[int, Moments]) -> dict[int, Moments]:
@@ -137,7 +139,7 @@ class Ranks:
 
     def _announce(self, error: Exception) -> None:
         header = torch.tensor([FAILED, 0, 0, 0, 0], dtype=torch.int64, device=self.place)
-        dist.all_gather(self._room(header), header, group=self.group)
+        self._all(header)
         self._objects(_headline(error))
         error.ranks_know = True  # type: ignore[attr-defined]
 
@@ -145,9 +147,7 @@ class Ranks:
         """The numbers of every rank, once all are known to be well and in the same call."""
         padded = [_signed(k) for k in (*numbers, 0, 0, 0)[:3]]
         mine = torch.tensor([WELL, call, *padded], dtype=torch.int64, device=self.place)
-        found = self._room(mine)
-        dist.all_gather(found, mine, group=self.group)
-        rows = torch.stack(found).tolist()
+        rows = torch.stack(self._all(mine)).tolist()
         bad = [k for k, row in enumerate(rows) if row[0] == FAILED]
         if bad:
             self._refuse_failed(bad)
@@ -180,18 +180,36 @@ class Ranks:
         most = max(lengths)
         sent = torch.zeros(most, dtype=torch.float64)
         sent[: len(mine)] = mine
-        sent = sent.to(self.place)
-        found = self._room(sent)
-        dist.all_gather(found, sent, group=self.group)
+        found = self._all(sent.to(self.place))
         return [row[:n] for row, n in zip(found, lengths, strict=True)]
 
     def _objects(self, value: Any) -> list[Any]:
         found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, value, group=self.group)
+        with _contact():
+            dist.all_gather_object(found, value, group=self.group)
         return found
 
-    def _room(self, like: Tensor) -> list[Tensor]:
-        return [torch.empty_like(like) for _ in range(self.size)]
+    def _all(self, mine: Tensor) -> list[Tensor]:
+        found = [torch.empty_like(mine) for _ in range(self.size)]
+        with _contact():
+            dist.all_gather(found, mine, group=self.group)
+        return found
+
+
+@contextmanager
+def _contact() -> Iterator[None]:
+    """Tell a lost connection as what it means."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise _known(
+            RankFailed(
+                f"the contact to the other ranks was lost: {told(error)}",
+                why="a rank has ended, or has not made this call within the group's timeout.",
+                fix="look at what the other ranks printed; all ranks must make the same calls.",
+                code="E-O67",
+            )
+        ) from error
 
 
 def ranks_of(process_group: Any, device: torch.device) -> Ranks | None:
