@@ -148,8 +148,9 @@ def _ranges(entry: Entry, normalize: str | None) -> Iterator[tuple[int, int]]:
     if normalize == "layer":
         step = size
     elif normalize == "filter" and entry.reduce_dims is not None:
-        row = size // max(1, entry.view_shape[0])
-        step = size if 0 in entry.reduce_dims else max(1, BLOCK // max(1, row)) * row
+        row = math.prod(entry.view_shape[1:])
+        apart = bool(entry.view_shape) and 0 not in entry.reduce_dims
+        step = max(1, BLOCK // max(1, row)) * row if apart else size
     for start in range(0, size, max(1, step)):
         yield start, min(start + step, size)
 
