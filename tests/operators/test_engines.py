@@ -71,15 +71,21 @@ def test_ggn_engines_one_vector_and_many(name, engine):
 @pytest.mark.parametrize("make", [td.hessian, td.ggn])
 @pytest.mark.parametrize("engine", ["kept", "recompute"])
 def test_rows_that_go_through_a_graph_together(make, engine, monkeypatch):
-    # kills: chunks put together in another order; a chunk of one row left unbatched wrongly
+    # kills: chunks put together in another order; a chunk of one row left unbatched wrongly;
+    # an engine named by the caller that lets a clock decide how it rounds
     monkeypatch.setattr(selection, "MARGIN", 0.0)  # together is "faster", whatever the clock says
-    operator = make(CASES["layer norm"].objective(), engine=engine)
+    objective = CASES["layer norm"].objective()
+    operator = make(objective, memory_budget=None if engine == "kept" else 0)
     m = vectors(operator.size, 11)
     together = operator.matmat(m)
+    assert operator.facts["engine"] == engine
     assert any("together" in k for k in operator.facts["engine_times"])
     assert not any("together" in k for k in operator.facts["engines_dropped"])
-    alone = torch.stack([operator.matvec(v) for v in m.T], 1)
+    named = make(objective, engine=engine)
+    alone = torch.stack([named.matvec(v) for v in m.T], 1)
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
+    assert torch.equal(named.matmat(m), alone)
+    assert not named.facts["engine_times"]
 
 
 @pytest.mark.parametrize("make", [td.hessian, td.ggn])

@@ -59,8 +59,9 @@ def hessian(
     warning that names the parameters; other engines raise. Unused parameters give zeros, which
     the same check proves. A rectified network is differentiated as autograd does, kinks left
     out: ``facts["verification"]`` says where that matters. Which engine is fastest is a matter
-    of clocks, and engines round differently: name one to repeat results bit for bit. Checked on
-    one sample in one direction only; `theodolite.certify` checks more.
+    of clocks, and engines round differently: name one to repeat results bit for bit (it takes
+    vectors one at a time). Checked on one sample in one direction only; `theodolite.certify`
+    checks more.
 
     Raises `UnsupportedModel` for losses without derivatives, `NotFinite` for a product that is
     NaN or infinite, naming the first such parameter.

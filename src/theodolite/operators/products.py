@@ -49,8 +49,8 @@ def operator(
         """Rows in, rows out; everything a product does to its environment is undone."""
 
         def body() -> Tensor:
-            plan = held.get("plan") or prepared(request, notes)
-            held["plan"] = plan = _widened(plan, rows, notes, held)
+            held["plan"] = held.get("plan") or prepared(request, notes)
+            held["plan"] = plan = _widened(request, rows, notes, held)
             if plan.engine == "differences" and plan.leaf.dtype == torch.float64:
                 torch.set_default_dtype(torch.float64)  # the guard puts it back
             began = time.perf_counter()
@@ -97,9 +97,15 @@ def _notes(request: Request) -> dict[str, Any]:
     }
 
 
-def _widened(plan: Plan, rows: Tensor, notes: dict[str, Any], held: dict[str, Any]) -> Plan:
-    """The first product with several vectors decides whether they go through a graph together."""
-    if len(rows) < 2 or "together" in held or plan.engine == "differences":
+def _widened(request: Request, rows: Tensor, notes: dict[str, Any], held: dict[str, Any]) -> Plan:
+    """The first product with several vectors decides whether they go through a graph together.
+
+    The clock decides, and rounding depends on it: an engine named by the caller takes one vector
+    at a time.
+    """
+    plan: Plan = held["plan"]
+    named = request.engine != "auto"
+    if named or len(rows) < 2 or "together" in held or plan.engine == "differences":
         return plan
     held["together"] = True
     return together(plan, rows, notes)
