@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pickle
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+FILES = "/proc/self/fd"
 
 
 def _digest(tensor: Tensor) -> str:
@@ -79,9 +82,18 @@ def caller_state(model: nn.Module) -> dict[str, Any]:
         "signals": [str(signal.getsignal(s)) for s in (signal.SIGINT, signal.SIGTERM)],
         "cwd": os.getcwd(),
         "environment": dict(os.environ),
-        "files": sorted(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else [],
+        "files": _open_files(),
     }
     return state
+
+
+def _open_files() -> list[str]:
+    """What open files lead to. Not their numbers: reading the list takes the lowest free one."""
+    found = []
+    for number in os.listdir(FILES) if os.path.isdir(FILES) else ():
+        with contextlib.suppress(OSError):  # the list itself
+            found.append(os.readlink(f"{FILES}/{number}"))
+    return sorted(found)
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

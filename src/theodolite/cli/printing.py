@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import xarray as xr
 
 from theodolite import __version__
 from theodolite.cli.durations import about
+from theodolite.cli.memory import bytes_each
 from theodolite.surveys.plan import Outline, Plan
 from theodolite.surveys.target import Target
 
@@ -62,7 +62,15 @@ def plan_lines(
         for line in lines
     ]
     total = sum(line.passes for line in lines)
-    rows.append(("total", "", f"{total:,.0f}", about(total * per_pass), memory(plan, target)))
+    rows.append(
+        (
+            "total",
+            "",
+            f"{total:,.0f}",
+            about(total * per_pass),
+            f"about {bytes_each(plan, target) / 1e9:.1f} GB",
+        )
+    )
     head = ("measure", "units", "passes", "time", "why" if reasons else "")
     widths = [max(len(r[k]) for r in [head, *rows]) for k in range(4)]
     body: list[str] = []
@@ -72,15 +80,6 @@ def plan_lines(
     if total * per_pass > LONG:
         body.append(f"{'':9}A smaller survey: --limit 1000, --preset quick or --measures lines.")
     return "\n".join(body)
-
-
-def memory(plan: Plan, target: Target) -> str:
-    """What is in use now and the vectors that will be held; activations come on top."""
-    objective = target.objective
-    width = objective.start.element_size() * objective.space.size
-    vectors = max((g.vectors for g in plan.groups), default=0)
-    bytes_ = psutil.Process().memory_info().rss + vectors * width
-    return f"about {bytes_ / 1e9:.1f} GB"
 
 
 def plan_json(lines: Sequence[Outline], per_pass: float, path: Path) -> dict[str, Any]:

@@ -6,25 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from theodolite.cli import terminal
 from theodolite.cli.failures import FAILED, INCOMPLETE
 from theodolite.cli.folders import merge_command
+from theodolite.cli.memory import bytes_each
 from theodolite.surveys.plan import Plan
 from theodolite.surveys.pools import Engine
 from theodolite.surveys.sharding import Shard, shard_folder
 from theodolite.surveys.surveying import Finished
 from theodolite.surveys.target import Target
-
-
-def bytes_each(plan: Plan, target: Target) -> int:
-    """What is in use now and the vectors of a group that will be; activations come on top."""
-    objective = target.objective
-    width = objective.start.element_size() * objective.space.size
-    vectors = max((g.vectors for g in plan.groups), default=0)
-    return int(psutil.Process().memory_info().rss) + vectors * width
 
 
 def engine_line(engine: Engine, plan: Plan, target: Target) -> str:

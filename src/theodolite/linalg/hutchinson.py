@@ -19,6 +19,9 @@ from theodolite.linalg.products import product, wide_dtype
 PILOT = 16
 """Probes that only estimate the spread; also the fewest the estimate itself is made of."""
 
+NUMBERS = 1 << 24
+"""Probes multiplied at once have at most so many numbers together."""
+
 SHORTFALL = 0.2
 """How often the number of probes may turn out too small for the tolerance."""
 
@@ -44,7 +47,7 @@ def trace_estimate(
     tolerance: float = 0.01,
     seed: int = 0,
     max_products: int = 1000,
-    batch: int = 8,
+    batch: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TraceEstimate:
     r"""Estimate the trace of an operator by Hutchinson's method.
@@ -62,7 +65,8 @@ def trace_estimate(
     max_products
         Cap on all products; at least ``2 * PILOT``.
     batch
-        Probes multiplied at once, ``batch * size`` numbers of memory.
+        Probes multiplied at once, about ``4 * batch * size`` numbers of memory. By default 8, and
+        fewer where they would be more than 2^24 numbers.
     progress
         Called as ``progress(products done, products planned)``.
 
@@ -94,6 +98,8 @@ def trace_estimate(
     >>> estimate.trace, estimate.standard_error
     (3.0, 0.0)
     """
+    if batch is None:
+        batch = max(1, min(8, NUMBERS // operator.size))
     _require(tolerance, max_products, batch)
     plan = 2 * PILOT
     pilot: list[float] = []

@@ -14,11 +14,17 @@ from theodolite.surveys.target import Target
 PASSES, EXAMPLES, DOUBLE = 150, 32, 2.0
 """About so many forward passes over so many examples, in double precision at this factor."""
 
+WIDE = 27
+"""Vectors of the network's size in float64, measured: products and what they are held against."""
+
 
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
     """One group of one unit."""
     cost = DOUBLE * PASSES * min(1.0, EXAMPLES / target.objective.examples)
-    return (Group("certificate", "certificate", partial(opening, seed), passes=cost, vectors=12),)
+    vectors = WIDE * 8 // target.objective.start.element_size()
+    return (
+        Group("certificate", "certificate", partial(opening, seed), passes=cost, vectors=vectors),
+    )
 
 
 def opening(seed: int, target: Target) -> Unit:

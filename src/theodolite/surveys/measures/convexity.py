@@ -22,7 +22,13 @@ from theodolite.surfaces.slices import grid
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.hessians import steady_hessian
 from theodolite.surveys.measures.planes import SQUARE
-from theodolite.surveys.measures.settings import PRODUCT, count_of, normalization_of, share_of
+from theodolite.surveys.measures.settings import (
+    HOLDS,
+    PRODUCT,
+    count_of,
+    normalization_of,
+    share_of,
+)
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
 
@@ -48,7 +54,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
             along="alpha",
             coords={"alpha": alphas, "beta": betas},
             passes=len(betas) * (GRAPH + PRODUCT * EXPECTED_PRODUCTS),
-            vectors=min(HELD, target.objective.space.size) + 8,
+            vectors=min(HELD, target.objective.space.size) + HOLDS,
             finish=convexity_facts,
         )
         for k in range(count)

@@ -12,7 +12,7 @@ from theodolite.curvature import eigenpairs
 from theodolite.errors import NotConverged
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.hessians import steady_hessian
-from theodolite.surveys.measures.settings import PRODUCT, count_of, share_of
+from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, share_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
 
@@ -31,7 +31,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
         "eigenvalues",
         partial(opening, count, tolerance, seed),
         passes=PRODUCT * (EXPECTED_PRODUCTS + PRODUCTS_A_PAIR * max(0, count - 2)),
-        vectors=2 * count + 34,
+        vectors=2 * count + 24 + HOLDS,
     )
     return (group,)
 

@@ -10,6 +10,10 @@ from theodolite.errors import InvalidArgument
 PRODUCT = 6.0
 """A Hessian-vector product costs about as much as so many forward passes."""
 
+HOLDS = 14
+"""Vectors of the network's size that a Hessian-vector product holds: point, vector, product, and
+what a graph of the gradient saves of the parameters."""
+
 
 MOST = 1_000_000
 """Counts beyond which a number is taken for a mistake: a plan holds one entry for each."""

@@ -12,7 +12,7 @@ import xarray as xr
 from theodolite.curvature import assembled_density, probe_quadrature
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.hessians import steady_hessian
-from theodolite.surveys.measures.settings import PRODUCT, count_of
+from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
 
@@ -29,7 +29,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
         along="probe",
         coords={"probe": np.arange(probes), "step": np.arange(steps)},
         passes=PRODUCT * steps,
-        vectors=steps + 4,
+        vectors=steps + HOLDS,
         finish=lambda done: {"products": int(done.get("products", np.zeros(1)).sum())},
     )
     return (group,)

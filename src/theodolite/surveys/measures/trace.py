@@ -9,7 +9,7 @@ from typing import Any
 from theodolite.curvature import trace
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.hessians import steady_hessian
-from theodolite.surveys.measures.settings import PRODUCT, count_of, share_of
+from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, share_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
 
@@ -22,7 +22,11 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
     tolerance = share_of(settings, "trace", "tolerance")
     most = count_of(settings, "trace", "max_products", FEWEST)
     group = Group(
-        "trace", "trace", partial(opening, tolerance, most, seed), passes=PRODUCT * most, vectors=24
+        "trace",
+        "trace",
+        partial(opening, tolerance, most, seed),
+        passes=PRODUCT * most,
+        vectors=12 + HOLDS,
     )
     return (group,)
 
