@@ -195,6 +195,14 @@ def test_a_survey_is_read_for_its_planes_alone() -> None:
     assert td.shape(tree).equals(td.shape([first, second]))
 
 
+@pytest.mark.parametrize(("least", "levels"), [(0.5, 3), (0.0, 2), (-1.5, 2)])
+def test_twice_a_loss_is_a_level_only_above_zero(least: float, levels: int) -> None:
+    # Kills: an area below twice a negative loss, which is below the start itself.
+    found = td.shape(surface(lambda x, y: least + x**2 + y**2))
+    assert len(found.level) == levels
+    assert bool((found.level_loss > least).all())
+
+
 def test_a_plane_with_holes_is_not_judged() -> None:
     # kills: statistics over what is there; holes taken for walls
     holed = surface(tent)

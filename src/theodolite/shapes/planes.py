@@ -70,7 +70,7 @@ def shape(
         with recomputed statistics and other results are left out).
     levels
         Losses at which areas and widths are taken. By default the start's loss plus 0.1, plus 1,
-        and twice it; those move with the start's error.
+        and twice it where it is positive; those move with the start's error.
     variable
         "loss" or "test_loss".
 
@@ -120,9 +120,10 @@ def shape(
     (2.0, 0.707106781187, 1.0)
     """
     found = planes_of(planes)
-    chosen = checked_levels(levels)
+    given = checked_levels(levels)
     grids = [grid_of(p, variable) for p in found]
     check_same(found, grids)
+    chosen = given or default_levels(grids)
     cosines = [float(p.attrs.get("axis_cosine", 0.0)) for p in found]
     made = [
         None if g.missing else figures(g, chosen, c) for g, c in zip(grids, cosines, strict=True)
@@ -181,9 +182,9 @@ def planes_of(planes: Any) -> list[xr.Dataset]:
 
 
 def checked_levels(levels: Sequence[float | int] | None) -> tuple[Level, ...]:
-    """The levels asked for."""
+    """The levels asked for; none where the default ones are wanted."""
     if levels is None:
-        return default_levels()
+        return ()
     values = np.asarray(levels, dtype=np.float64)
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
         raise InvalidArgument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,9 +37,11 @@ class Level:
         return self.factor * start + self.add
 
 
-def default_levels() -> tuple[Level, ...]:
-    """Relative to the start, so that they move with its error."""
+def default_levels(grids: Sequence[Grid]) -> tuple[Level, ...]:
+    """Relative to the start, so that they move with its error; twice a loss above zero only."""
     rises = tuple(Level(f"start + {r:g}", 1.0, r) for r in RISES)
+    if not all(start_value(g)[0] > 0 for g in grids if not g.missing):
+        return rises
     return (*rises, Level(f"{FACTOR:g} x start", FACTOR, 0.0))
 
 
