@@ -113,3 +113,17 @@ def test_widths_are_bars_with_their_mean(ax: Axes) -> None:
 def test_other_results_are_refused(draw: str, ax: Axes) -> None:
     with pytest.raises(InvalidArgument, match="draws a result of quantity"):
         getattr(td.plots, draw)(xr.Dataset(attrs={"quantity": "plane"}), ax)
+
+
+def test_a_border_far_above_does_not_press_the_saddles_together(ax: Axes) -> None:
+    # kills: stems and arrows up to the greatest height, with everything else in one pixel
+    values = [-9.0, -1.0, -3.0, 5.0, 7e4]
+    found = topology(xr.Dataset({"loss": ("alpha", values)}, {"alpha": np.arange(5.0)}))
+    td.plots.plot_barcode(found, ax)
+    assert bars(ax) == [[-9.0, pytest.approx(-1 + 0.3 * 8)], [-3.0, -1.0]]
+    ax.clear()
+    td.plots.plot_merge_tree(found, ax)
+    assert max(max(x.get_ydata()) for x in ax.lines) == pytest.approx(1.4)
+    ax.clear()
+    td.plots.plot_barcode(found, ax, log=True)
+    assert bars(ax)[0][1] == 7e4

@@ -17,16 +17,17 @@ def plot_barcode(topology: xr.Dataset, ax: Axes, *, log: bool | None = None) -> 
     """Draw the most persistent pairs of `topology` as bars over the loss; return `ax`.
 
     A bar begins at the minimum (a circle, hollow on the border of the grid) and ends at its
-    saddle; that of the lowest minimum runs on, with an arrow at the greatest height measured.
-    Bars within two standard errors are thin and gray. `log` is chosen by the range.
+    saddle; that of the lowest minimum runs on beyond all saddles, with an arrow. Bars within two
+    standard errors are thin and gray. `log` is chosen by the range.
     """
     require(topology, "topology", "pair")
     shown = topology.isel(pair=slice(0, MOST_BARS))
     birth, death = shown["birth"].values, shown["death"].values
-    highest = float(topology.attrs["highest"])
+    log = wide(topology) if log is None else log
+    top = ceiling(topology, log)
     for k in range(len(birth)):
-        _bar(ax, k + 1, float(birth[k]), float(min(death[k], highest)), shown.isel(pair=k))
-    if log if log is not None else wide(topology):
+        _bar(ax, k + 1, float(birth[k]), float(min(death[k], top)), shown.isel(pair=k))
+    if log:
         ax.set_xscale("log")
         plain_ticks(ax.xaxis)
     ax.set_ylim(len(birth) + 0.7, 0.3)
@@ -43,6 +44,20 @@ def wide(topology: xr.Dataset) -> bool:
     """Whether the heights span more than two decades above zero."""
     low, high = float(topology.attrs["lowest"]), float(topology.attrs["highest"])
     return low > 0 and high > 100 * low
+
+
+def ceiling(topology: xr.Dataset, log: bool) -> float:
+    """Where a bar that meets no saddle ends in the picture: a little above the highest saddle.
+
+    The greatest height measured may lie thousands of times above; it serves where there is no
+    saddle, and on a log scale, which has room for it.
+    """
+    highest, lowest = float(topology.attrs["highest"]), float(topology.attrs["lowest"])
+    death = topology["death"].values
+    ends = death[np.isfinite(death)]
+    if log or not ends.size:
+        return highest
+    return min(highest, float(ends.max()) + 0.3 * (float(ends.max()) - lowest))
 
 
 def _bar(ax: Axes, row: int, low: float, high: float, pair: xr.Dataset) -> None:

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from theodolite.plots import palette
-from theodolite.plots.barcode import wide
+from theodolite.plots.barcode import ceiling, wide
 from theodolite.plots.dress import dress, plain_ticks, require
 from theodolite.plots.height_scale import plain
 
@@ -32,11 +32,12 @@ def plot_merge_tree(topology: xr.Dataset, ax: Axes, *, log: bool | None = None) 
 
     Height is the loss. Leaves are minima, named by their depth (the persistence) where there is
     room; hollow ones lie on the border of the grid, gray ones within two standard errors. The
-    stem at the top is the lowest minimum's, which joins no other.
+    stem at the top is the lowest minimum's, which joins no other; it ends above all saddles.
     """
     require(topology, "topology", "pair", "node")
     layout = arranged(topology)
-    height, highest = topology["height"].values, float(topology.attrs["highest"])
+    log = wide(topology) if log is None else log
+    height, highest = topology["height"].values, ceiling(topology, log)
     for node, x in layout.x.items():
         above = layout.parent[node]
         top = highest if above < 0 else float(height[above])
@@ -45,7 +46,7 @@ def plot_merge_tree(topology: xr.Dataset, ax: Axes, *, log: bool | None = None) 
             ax.plot([x, layout.x[above]], [top, top], color=palette.MUTED, linewidth=1.4)
     for node in layout.leaves:
         _leaf(ax, topology, node, layout.x[node], len(layout.leaves) <= MOST_LABELS)
-    if log if log is not None else wide(topology):
+    if log:
         ax.set_yscale("log")
         plain_ticks(ax.yaxis)
     ax.set_xlim(-0.8, max(len(layout.leaves) - 0.2, 0.8))
