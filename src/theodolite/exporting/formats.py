@@ -147,7 +147,7 @@ def format_of(path: Path, to: str | None) -> str:
         got = f"a path without a known suffix, {path.name!r}" if to is None else repr(to)
         raise InvalidArgument(
             f"to must be one of {', '.join(FORMATS)}; got {got}.",
-            fix="pass to='csv' (--to csv), or a path that ends in .csv.",
+            fix="pass to='csv' (--to csv), or a path (-o) that ends in .csv.",
             code="E-E01",
         )
     if suffix in FORMATS and suffix != form and not path.is_dir():
