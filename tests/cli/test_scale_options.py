@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from theodolite.cli.scale_lines import stopped
+from theodolite.surveys.pools import Engine
+from theodolite.surveys.sharding import Shard
+
 REFUSED = {
     "tasks without launcher": (("--tasks", "2"), "E-N14"),
     "unknown launcher": (("--launcher", "pbs", "--tasks", "2"), "E-N14"),
@@ -45,3 +49,11 @@ def test_scale_is_told_by_every_command_that_computes(call):
         said = call(name, "--help").out
         assert "--n-jobs" in said
         assert "--backend" in said
+
+
+def test_a_stopped_shard_goes_on_with_its_own_command():
+    # kills: a shard sent to `resume`, which computes what is left of all of them
+    path = Path("run")
+    assert stopped(Engine(), path).endswith("To go on: theodolite resume run")
+    said = stopped(Engine(shard=Shard(2, 4)), path)
+    assert "The same command goes on with shard 2/4; to compute all" in said

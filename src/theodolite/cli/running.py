@@ -274,7 +274,7 @@ def with_signals(job: Job, target: Target, plan: Plan) -> Finished:
                 engine=job.engine,
             )
     except (KeyboardInterrupt, SystemExit):
-        terminal.say(f"Stopped; what was computed is saved. To go on: {resume_command(job.path)}")
+        terminal.say(scale_lines.stopped(job.engine, job.path))
         raise
 
 

@@ -10,7 +10,7 @@ import torch
 
 from theodolite.cli import terminal
 from theodolite.cli.failures import FAILED, INCOMPLETE
-from theodolite.cli.folders import merge_command
+from theodolite.cli.folders import merge_command, resume_command
 from theodolite.cli.memory import bytes_each
 from theodolite.surveys.plan import Plan
 from theodolite.surveys.pools import Engine
@@ -36,6 +36,17 @@ def engine_line(engine: Engine, plan: Plan, target: Target) -> str:
             f"{engine.workers} x {each:.1f} GB and as much here"
         )
     return line if engine.shard is None else f"{line}; shard {engine.shard}"
+
+
+def stopped(engine: Engine, path: Path) -> str:
+    """What a run that was stopped says: how to go on with it, or with this shard of it."""
+    said, resume = "Stopped; what was computed is saved.", resume_command(path)
+    if engine.shard is None:
+        return f"{said} To go on: {resume}"
+    return (
+        f"{said} The same command goes on with shard {engine.shard}; to compute all that any "
+        f"shard left in one process: {resume}"
+    )
 
 
 def engine_json(engine: Engine, plan: Plan, target: Target) -> dict[str, Any]:
