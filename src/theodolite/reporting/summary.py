@@ -16,6 +16,9 @@ from theodolite.reporting.trajectory_words import with_path
 from theodolite.reporting.trust import Fact, facts_about, shared_facts
 from theodolite.reporting.words import words_about
 
+MOST_NAMED = 5
+"""A title names so many models; of more, three and how many there are."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -82,10 +85,20 @@ def summarize(surveys: Sequence[Contents], *, title: str | None = None) -> Summa
     """
     models = tuple(_model(c) for c in surveys)
     targets = list(dict.fromkeys(m.target for m in models if m.target and ":" not in m.target))
-    named = title or " and ".join(targets) or " and ".join(m.label for m in models)
+    named = title or listed(targets or [m.label for m in models])
     words = models[0].words if len(models) == 1 else words_between(surveys)
     created = max((m.created for m in models), default="")
     return Summary(named, created, models, words, shared_facts(surveys))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a title says them.
+
+    >>> listed(["a", "b"]), listed(["a", "b", "c"]), listed(list("abcdefg"))
+    ('a and b', 'a, b and c', 'a, b, c and 4 more')
+    """
+    shown = list(names) if len(names) <= MOST_NAMED else [*names[:3], f"{len(names) - 3} more"]
+    return " and ".join(part for part in (", ".join(shown[:-1]), *shown[-1:]) if part)
 
 
 def _model(contents: Contents) -> ModelSummary:
