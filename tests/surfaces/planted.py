@@ -37,6 +37,11 @@ def bowl(x: Tensor, y: Tensor) -> Tensor:
     return 0.01 + (x - 0.1) ** 2 + 3 * (y + 0.2) ** 2 + (x - 0.1) * (y + 0.2)
 
 
+def tip(x: Tensor, y: Tensor) -> Tensor:
+    """A sharp tip in the log, in the middle."""
+    return 2e-3 + x**2 + 2 * y**2
+
+
 def ravine(x: Tensor, y: Tensor) -> Tensor:
     """A narrow diagonal ravine in a nearly flat plain: seven points a side step over most of it."""
     return 1 + 0.1 * x**2 - 0.95 * torch.exp(-(((x - 0.6 * y - 0.13) / 0.05) ** 2))

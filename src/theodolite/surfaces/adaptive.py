@@ -27,6 +27,10 @@ from theodolite.surfaces.scouting import Scout, scouted
 from theodolite.surfaces.sheet import Sheet, blank, measure, survey_divergence
 
 BATCH, HELD_OUT = 12, 24
+NEAR_LOWEST, CLOSE = 8, 0.12
+"""So many of the points held out lie this close to the lowest, in sides of the grid: fits of the
+log of a loss are worst around its tip."""
+
 MOST = 0.5
 """Share of the grid beyond which measuring all of it is as good."""
 
@@ -136,11 +140,19 @@ def _doubtful(sheet: Sheet, scout: Scout | None, fit: Fit, log: bool) -> list[in
 
 
 def _cusp(sheet: Sheet, fit: Fit) -> list[int]:
-    """The points around the lowest one: the log of a loss near zero has a sharp tip there."""
+    """The lowest point and others around it: the log of a loss near zero has a sharp tip there.
+
+    They lie 1, 2, 4, 8, ... steps away, along axes and diagonals in turn, out to where the
+    spread nodes are as close.
+    """
     row, column = divmod(int(np.argmin(fit.values)), sheet.shape[1])
-    steps = [(i, j) for i in range(-2, 3) for j in range(-2, 3) if abs(i) + abs(j) in (1, 2)]
-    near = [(row + i, column + j) for i, j in ((0, 0), *steps)]
-    inside = [(i, j) for i, j in near if 0 <= i < sheet.shape[0] and 0 <= j < sheet.shape[1]]
+    near, step, reach = [(0, 0)], 1, 0.6 * (min(sheet.shape) - 1) / 6
+    ways = [(1, 0), (-1, 0), (0, 1), (0, -1)], [(1, 1), (1, -1), (-1, 1), (-1, -1)]
+    while step <= max(2.0, reach):
+        near += [(step * i, step * j) for i, j in ways[(step.bit_length() - 1) % 2]]
+        step *= 2
+    places = [(row + i, column + j) for i, j in near]
+    inside = [(i, j) for i, j in places if 0 <= i < sheet.shape[0] and 0 <= j < sheet.shape[1]]
     return [i * sheet.shape[1] + j for i, j in inside]
 
 
@@ -164,9 +176,16 @@ def _flattest(known: np.ndarray, log: bool) -> float:
 
 
 def _held_out(sheet: Sheet, fit: Fit, log: bool, seed: int, turn: int) -> dict[str, np.ndarray]:
-    """Points drawn at random from those not measured, measured now, and the fit's errors there."""
-    free = np.flatnonzero(~sheet.taken)
-    draw = numpy_generator(seed, "held out", turn).permutation(free)[:HELD_OUT]
+    """Points drawn at random from those not measured, measured now, and the fit's errors there.
+
+    The first are drawn from those around the lowest point, the others from all that are left.
+    """
+    generator, free = numpy_generator(seed, "held out", turn), np.flatnonzero(~sheet.taken)
+    lowest = sheet.points[int(np.argmin(fit.values))]
+    close = np.linalg.norm(sheet.points[free] - lowest, axis=1) <= CLOSE
+    first = generator.permutation(free[close])[:NEAR_LOWEST]
+    others = generator.permutation(np.setdiff1d(free, first))
+    draw = np.concatenate([first, others[: HELD_OUT - len(first)]])
     new = np.array(measure(sheet, draw.tolist()), dtype=np.int64)
     return {"place": new, "error": _errors(sheet, fit, log, new.tolist())}
 

@@ -166,10 +166,10 @@ def plane(
         ``test_``; ``status`` (1 ok, 2 diverged: the loss is not finite and every number there is
         NaN). Adaptive planes add ``sampled`` (1 measured, 0 fitted, 2 held out), ``loss_fit_error``
         (the spread of several fits, scaled to the held-out errors; zero where measured) and, over
-        ``held_out``, the points the fit never saw. Attributes hold ``held_out_error`` (the
-        largest) and ``held_out_rms``, the passes spent, ``scout_points`` (how many points few
-        examples saw; zero where they would cost nearly as much as all), norms and cosine of the
-        directions and the norm of theta.
+        ``held_out``, points the fit never saw (a third of them near the lowest). Attributes hold
+        ``held_out_error`` (the largest) and ``held_out_rms``, the passes spent, ``scout_points``
+        (how many points few examples saw; zero where they would cost nearly as much as all),
+        norms and cosine of the directions and the norm of theta.
 
     Raises
     ------
