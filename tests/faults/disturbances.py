@@ -6,6 +6,7 @@ and nothing but the package draws from Python's generator: ``python -m faults.di
 
 from __future__ import annotations
 
+import faulthandler
 import random
 import sys
 import warnings
@@ -90,6 +91,7 @@ def interrupts(call: str, model: Touchy) -> list[str]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    faulthandler.dump_traceback_later(240, exit=True)  # a call that hangs says where
     for name in sys.argv[1:] or CALLS:
         subject = Touchy()
         CALLS[name](subject)  # first use imports modules, which may set variables and filters
