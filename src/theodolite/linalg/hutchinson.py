@@ -99,7 +99,7 @@ def trace_estimate(
     (3.0, 0.0)
     """
     if batch is None:
-        batch = max(1, min(8, NUMBERS // operator.size))
+        batch = max(1, min(8, NUMBERS // max(1, operator.size)))
     _require(tolerance, max_products, batch)
     plan = 2 * PILOT
     pilot: list[float] = []
