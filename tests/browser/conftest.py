@@ -31,7 +31,13 @@ QUIET = (
     "--no-first-run",
 )
 FLAT = ("--disable-gpu", "--disable-3d-apis")
-SOFTWARE = ("--enable-unsafe-swiftshader",)
+# A machine busy with other tests draws slowly: nothing ends the drawing process for that, and
+# nothing forbids WebGL to pages after a loss.
+SOFTWARE = (
+    "--enable-unsafe-swiftshader",
+    "--disable-gpu-watchdog",
+    "--disable-domain-blocking-for-3d-apis",
+)
 
 
 def chromium() -> str | None:

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.browser.conftest import SOFTWARE, tiny
+from playwright import sync_api as playwright
+from tests.browser.conftest import SOFTWARE, Watched, tiny
 
 from theodolite.reporting import report
 
-WAIT = 60_000
+WAIT = 120_000
 EYES = """[...document.querySelectorAll('.gl .js-plotly-plot')].map((p) => {
   const { x, y, z } = p.layout.scene.camera.eye;
   return [x, y, z].map((v) => Number(v.toFixed(6))); })"""
+
+
+STATES = """[...document.querySelectorAll('.gl')].map((gl) =>
+  [gl.dataset.state, gl.querySelector('.note').textContent])"""
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +35,17 @@ def opened(visit: Callable, path: Path):  # type: ignore[no-untyped-def]
     seen.page.locator("details.each > summary").click()
     seen.page.locator(".gl").first.scroll_into_view_if_needed()
     for m in (0, 1):
-        selector = f'.gl[data-model="{m}"][data-state="live"]'
-        seen.page.wait_for_selector(selector, state="attached", timeout=WAIT)
+        wait(seen, f'.gl[data-model="{m}"][data-state="live"]')
     return seen
+
+
+def wait(seen: Watched, selector: str) -> None:
+    """Waits for a selector; where it does not come, the page's own words go into the error."""
+    try:
+        seen.page.wait_for_selector(selector, state="attached", timeout=WAIT)  # type: ignore[attr-defined]
+    except playwright.TimeoutError as error:
+        states = seen.page.evaluate(STATES)  # type: ignore[attr-defined]
+        raise AssertionError(f"no {selector}: {states}, console: {seen.problems}") from error
 
 
 def test_surfaces_live_share_one_camera_and_never_exceed_two(visit: Callable, three: Path) -> None:
@@ -58,7 +71,7 @@ def test_surfaces_live_share_one_camera_and_never_exceed_two(visit: Callable, th
     assert page.evaluate(EYES) == first
 
     page.locator('.gl[data-model="2"] button').click()
-    page.wait_for_selector('.gl[data-model="2"][data-state="live"]', state="attached", timeout=WAIT)
+    wait(seen, '.gl[data-model="2"][data-state="live"]')
     assert page.locator('.gl[data-state="live"]').count() == 2
     assert page.locator(".gl button").count() == 1
     assert page.locator(".gl button").is_visible()
@@ -92,3 +105,23 @@ def test_the_surface_is_the_plane_and_the_pin_follows_the_cursor(
           const pin = p.data[p.data.length - 1]; return [pin.x[0], pin.y[0]]; })"""
     )
     assert pins == [[0.25, pytest.approx(1 / 3)], [0.25, pytest.approx(1 / 3)]]
+
+
+def test_a_surface_whose_context_is_lost_says_so_and_can_be_started_again(
+    visit: Callable, three: Path
+) -> None:
+    # Kills: a frozen or black 3-D view after the browser took its context away.
+    seen = opened(visit, three)
+    page = seen.page
+    page.evaluate(
+        """() => { const canvas = document.querySelector('.gl[data-model="0"] canvas');
+          const gl = canvas.getContext('webgl2') ?? canvas.getContext('webgl');
+          gl.getExtension('WEBGL_lose_context').loseContext(); }"""
+    )
+    wait(seen, '.gl[data-model="0"][data-state="still"]')
+    assert "gave up" in page.locator('.gl[data-model="0"] .note').inner_text()
+    assert page.locator('.gl[data-state="live"]').count() == 1
+    page.locator('.gl[data-model="0"] button').click()
+    wait(seen, '.gl[data-model="0"][data-state="live"]')
+    assert page.locator('.gl[data-model="0"] .note').inner_text() == ""
+    assert page.locator('.gl[data-state="live"]').count() == 2

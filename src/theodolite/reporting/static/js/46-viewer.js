@@ -24,6 +24,8 @@ function buildViewer(host, model) {
     host.append(button);
   }
   viewer.button = button;
+  // The event does not bubble, so it is caught on its way down to the canvas.
+  host.addEventListener("webglcontextlost", () => failViewer(viewer, new Error("the browser gave up this 3-D view")), true);
   return viewer;
 }
 
@@ -36,27 +38,32 @@ function whenNear(node, act) {
 }
 
 function failViewer(viewer, cause) {
-  viewer.host.dataset.state = "still";
+  if (!live.includes(viewer)) return;
+  live.splice(live.indexOf(viewer), 1);
+  stopViewer(viewer);
   viewer.host.querySelector(".note").textContent = `Still picture: ${cause.message}. The map carries the same numbers.`;
 }
 
 async function startViewer(viewer) {
-  const Plotly = await plotly();
   while (live.length >= MOST_LIVE) stopViewer(live.shift());
   live.push(viewer);
+  const Plotly = await plotly();
   const figure = surfaceFigure(viewer.model, viewer.host);
   if (!figure) return;
   const options = { displayModeBar: false, showSendToCloud: false, modeBarButtonsToRemove: ["sendChartToCloud"], responsive: true, scrollZoom: false };
-  viewer.plot = await Plotly.newPlot(viewer.stage, figure.traces, figure.layout, options);
+  const plot = await Plotly.newPlot(viewer.stage, figure.traces, figure.layout, options);
+  if (!live.includes(viewer)) return void Plotly.purge(viewer.stage);
+  viewer.plot = plot;
   viewers.add(viewer);
   bindViewer(viewer);
+  viewer.host.querySelector(".note").textContent = "";
   viewer.host.classList.add("ready");
   viewer.host.dataset.state = "live";
 }
 
 function stopViewer(viewer) {
   viewers.delete(viewer);
-  window.Plotly.purge(viewer.stage);
+  window.Plotly?.purge(viewer.stage);
   viewer.plot = null;
   viewer.host.classList.remove("ready");
   viewer.host.dataset.state = "still";
