@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import contextvars
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import torch
@@ -27,12 +28,19 @@ class _Abandoned(BaseException):
 
 @dataclass(eq=False)
 class _Walker:
-    """One batch on its way: where it stands, what it saw there, and what it came to."""
+    """One batch on its way: where it stands, what it saw there, and what it came to.
+
+    Its thread waits on ``go``, its owner on ``back`` and, in the end, on ``over``. All three are
+    queues written in C: an interrupt inside a lock written in Python can leave it locked for good.
+    """
 
     work: Callable[[], Any]
-    go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    back: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    thread: threading.Thread | None = None
+    go: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    back: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    over: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    begun: bool = False
+    released: bool = False
+    ended: bool = False
     layer: nn.Module | None = None
     seen: Moments = field(default_factory=Moments)
     result: Any = None
@@ -41,16 +49,14 @@ class _Walker:
 
     def advance(self) -> None:
         """Let the batch go on, up to the next layer not yet set or its end; raise its error."""
-        if self.thread is None:
-            enter = _surroundings()
+        if not self.begun:
+            self.begun = True
             context = contextvars.copy_context()
-            self.thread = threading.Thread(
-                target=context.run, args=(self._walk, enter), name="batch", daemon=True
-            )
-            self.thread.start()
+            _thread.start_new_thread(context.run, (self._walk, _surroundings()))
         self.layer, self.seen = None, Moments()
-        self.go.release()
-        self.back.acquire()
+        self.released = True  # from here on the thread runs, or will
+        self.go.put(None)
+        self.back.get()
         if self.error is not None:
             raise self.error
 
@@ -59,26 +65,26 @@ class _Walker:
         if not self.abandoned:
             self.seen.add(x)
             self.layer = layer
-            self.back.release()
-            self.go.acquire()
+            self.back.put(None)
+            self.go.get()
         if self.abandoned:
             raise _Abandoned
 
     def abandon(self) -> None:
-        """End the batch's thread wherever it is, and wait for that through any interrupt."""
-        thread = self.thread
-        if thread is None:
-            return
+        """End the batch's thread wherever it is, and wait for that through any interrupt.
+
+        A thread that was never let go ends before it touches anything: nobody waits for it.
+        """
         self.abandoned = True
-        self.go.release()
-        while thread.is_alive():
+        self.go.put(None)
+        while self.released and not self.ended:
             try:
-                thread.join()
+                self.over.get()
             except KeyboardInterrupt:
                 continue  # the first one is already on its way up
 
     def _walk(self, enter: Callable[[], None]) -> None:
-        self.go.acquire()
+        self.go.get()
         try:
             if not self.abandoned:
                 enter()
@@ -88,7 +94,9 @@ class _Walker:
         except BaseException as error:  # raised again where the batch was let go
             self.error = error
         finally:
-            self.back.release()
+            self.ended = True
+            self.back.put(None)
+            self.over.put(None)
 
 
 def together(
