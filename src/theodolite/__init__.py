@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from theodolite.exporting import export as export
     from theodolite.linalg import Operator as Operator
     from theodolite.objective import Objective as Objective
+    from theodolite.operators import empirical_fisher as empirical_fisher
     from theodolite.operators import ggn as ggn
     from theodolite.operators import hessian as hessian
     from theodolite.parameters import ParameterSpace as ParameterSpace
@@ -68,6 +69,7 @@ _HOMES = {
     "convexity": "curvature",
     "eigenpairs": "curvature",
     "eigenvector_directions": "directions",
+    "empirical_fisher": "operators",
     "examples_needed": "results",
     "export": "exporting",
     "ggn": "operators",
@@ -108,6 +110,7 @@ __all__ = [
     "datasets",
     "eigenpairs",
     "eigenvector_directions",
+    "empirical_fisher",
     "errors",
     "examples_needed",
     "export",

@@ -5,8 +5,10 @@ One batch, the loss module's own reduction, ``torch.autograd.functional`` and do
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.functional import hessian as second_derivative
 from torch.autograd.functional import jacobian
@@ -66,3 +68,29 @@ def _named(model: nn.Module, space: ParameterSpace, t: Tensor) -> dict[str, Tens
 
 def _logits(outputs: Any) -> Tensor:
     return outputs["logits"] if isinstance(outputs, dict) else outputs
+
+
+def dense_empirical_fisher(case: Case) -> Tensor:
+    """Gradients of the examples one by one, each weighed as the loss module weighs it.
+
+    Of a single example the module's mean is its loss, and its sum that loss times its weight.
+    """
+    model, x, y = _parts(case)
+    space, theta = _point(model)
+    rule = case.loss().double()
+    mean, total = copy.deepcopy(rule), copy.deepcopy(rule)
+    mean.reduction = "mean" if rule.reduction == "sum" else rule.reduction
+    total.reduction = "sum"
+    moment, whole = torch.zeros(len(theta), len(theta), dtype=theta.dtype), 0.0
+    for k in range(len(x)):
+        leaf = theta.clone().requires_grad_(True)
+        with sdpa_kernel(SDPBackend.MATH):
+            scores = _logits(functional_call(model, _named(model, space, leaf), (x[k : k + 1],)))
+        own, summed = mean(scores, y[k : k + 1]), total(scores, y[k : k + 1])
+        if not bool(own.isfinite()):
+            continue  # nothing of this example counts
+        slope = torch.autograd.grad(own, leaf)[0]
+        weight = float(summed.detach() / own.detach())
+        moment += weight * torch.outer(slope, slope)
+        whole += weight
+    return moment / (1.0 if rule.reduction == "sum" else whole)

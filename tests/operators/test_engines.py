@@ -15,7 +15,7 @@ from scipy.sparse.linalg import eigsh
 from torch import Tensor, nn
 
 import theodolite as td
-from operators.dense import dense_ggn, dense_hessian
+from operators.dense import dense_empirical_fisher, dense_ggn, dense_hessian
 from theodolite.engines import plans, selection
 from theodolite.errors import InvalidArgument, UnsupportedModel
 from theodolite.objective import Objective
@@ -68,7 +68,21 @@ def test_ggn_engines_one_vector_and_many(name, engine):
     torch.testing.assert_close(one, expected, rtol=0, atol=tolerance(engine))
 
 
-@pytest.mark.parametrize("make", [td.hessian, td.ggn])
+@pytest.mark.parametrize("engine", GGN_ENGINES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_empirical_fisher_engines_one_vector_and_many(name, engine):
+    # kills: an engine that forgets a batch or the examples' shares
+    traced = engine == "linearize"
+    case = small(name, engine)
+    operator = td.empirical_fisher(case.objective(), engine=engine, verify=not traced)
+    m = vectors(operator.size)
+    expected = dense_empirical_fisher(CASES[name]) @ m
+    torch.testing.assert_close(operator.matmat(m), expected, rtol=0, atol=tolerance(engine))
+    one = torch.stack([operator.matvec(v) for v in m.T], 1)
+    torch.testing.assert_close(one, expected, rtol=0, atol=tolerance(engine))
+
+
+@pytest.mark.parametrize("make", [td.hessian, td.ggn, td.empirical_fisher])
 @pytest.mark.parametrize("engine", ["kept", "recompute"])
 def test_rows_that_go_through_a_graph_together(make, engine, monkeypatch):
     # kills: chunks put together in another order; a chunk of one row left unbatched wrongly;

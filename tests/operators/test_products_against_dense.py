@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import theodolite as td
-from operators.dense import dense_ggn, dense_hessian
+from operators.dense import dense_empirical_fisher, dense_ggn, dense_hessian
 from theodolite.testing.objectives import CASES, EXAMPLES, SPLITS
 
 
@@ -33,6 +33,13 @@ def test_ggn_of_every_case(name):
     # kills: the loss's curvature without its weights; J of another output; the transposed order
     operator = td.ggn(CASES[name].objective(), verify=False)
     assert close(operator.dense(), dense_ggn(CASES[name]))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_empirical_fisher_of_every_case(name):
+    # kills: the square of a batch's gradient; weights squared or left out; a mean taken for a sum
+    operator = td.empirical_fisher(CASES[name].objective(), verify=False)
+    assert close(operator.dense(), dense_empirical_fisher(CASES[name]))
 
 
 def _design(*, bias: bool = False) -> Tensor:
