@@ -15,7 +15,7 @@ from theodolite.engines.memory import default_budget, held_bytes
 from theodolite.engines.problem import Cast, default_dtype, in_float64, over, section
 from theodolite.engines.stillness import unmoved
 from theodolite.engines.substitutes import make_differentiable, weight_norm
-from theodolite.errors import NotFinite, UnsupportedModel
+from theodolite.errors import NotFinite, TheodoliteWarning, UnsupportedModel
 from theodolite.parameters import ParameterSpace
 from theodolite.testing import networks
 from theodolite.testing.objectives import CASES
@@ -169,3 +169,52 @@ def test_one_network_serves_gradient_and_checkpoint_at_another_point():
     plain = td.Objective(twin, nn.CrossEntropyLoss(), data)
     theta = ours.start + 0.5
     torch.testing.assert_close(ours.gradient(theta), plain.gradient(theta), rtol=0, atol=1e-14)
+
+
+class Squares(nn.Module):
+    """At zero a square has no slope but bends; cut off from the graph it bends unseen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bent = nn.Parameter(torch.zeros(3))
+        self.cut = nn.Parameter(torch.full((2,), 0.3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bent.square().sum() + self.cut.detach().sum() + 0 * self.cut.sum()
+
+
+def test_a_loss_that_bends_without_a_slope_is_no_detached_one():
+    # kills: a stationary point taken for a detached path, and a slope for a bend
+    x = torch.ones(4, 1, dtype=torch.float64)
+    objective = td.Objective(Squares().double(), nn.MSELoss(), (x, 2 * x))
+    batch = next(iter(objective.data))
+
+    def sorted_as(curved: bool) -> object:
+        names = ("bent", "cut")
+        return objective.guarded(
+            lambda: unmoved(objective, objective.start, batch, names, curved=curved)
+        )
+
+    allowed, not_allowed = sorted_as(True), sorted_as(False)
+    assert (allowed.stationary, allowed.detached) == (("bent",), ("cut",))
+    assert not_allowed.detached == ("bent", "cut")
+
+
+def test_the_ggn_takes_a_point_where_no_output_moves():
+    # kills: a GGN of zero refused because the loss bends where the outputs do not move
+    x = torch.ones(4, 1, dtype=torch.float64)
+
+    class Square(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.w.square().sum()
+
+    objective = td.Objective(Square().double(), nn.MSELoss(), (x, 2 * x))
+    with pytest.warns(TheodoliteWarning, match="no output moves"):
+        assert not td.ggn(objective).dense().any()
+    torch.testing.assert_close(
+        td.hessian(objective).dense(), -4 * torch.eye(3, dtype=torch.float64)
+    )

@@ -83,7 +83,8 @@ def stillness(sample: Sample, silent: tuple[str, ...]) -> Check:
 
     def moved() -> Still:
         with default_dtype(sample.theta.dtype):
-            return unmoved(sample.wide, sample.theta, next(iter(sample.wide.data)), silent)
+            batch = next(iter(sample.wide.data))
+            return unmoved(sample.wide, sample.theta, batch, silent, curved=True)
 
     found = sample.wide.guarded(moved)
     moving = (*found.detached, *found.constant)

@@ -126,5 +126,11 @@ def differences(step: float) -> Builder:
 
 
 HESSIAN = Kind(
-    "Hessian", keep, "forward_over_reverse", forward_over_reverse, linearize, differences
+    "Hessian",
+    keep,
+    "forward_over_reverse",
+    forward_over_reverse,
+    linearize,
+    differences,
+    whole=True,
 )

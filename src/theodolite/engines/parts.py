@@ -27,6 +27,7 @@ class Kind:
 
     ``keep`` differentiates a kept graph twice; ``forward`` (called ``forward_name``) uses forward
     mode; ``linearize`` traces the product once; ``differences(step)`` needs first derivatives only.
+    ``whole`` says that the loss cannot bend where the matrix is zero: true of the Hessian alone.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Kind:
     forward: Builder
     linearize: Builder
     differences: Callable[[float], Builder]
+    whole: bool = False
 
     def builder(self, engine: str) -> Builder:
         """The builder behind the name of an engine (differences at their default step)."""

@@ -24,33 +24,48 @@ class Still:
     """``unused`` tensors do not move the loss.
 
     ``constant`` ones do, in jumps (a derivative of zero is right almost everywhere); ``detached``
-    ones do at the smallest move, so that a gradient of zero is wrong.
+    ones do at the smallest move, so that a gradient of zero is wrong. ``stationary`` ones do with
+    the square of the move, as they may where nothing is said of second derivatives.
     """
 
     unused: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
     detached: tuple[str, ...] = ()
+    stationary: tuple[str, ...] = ()
 
 
-def unmoved(problem: Problem, theta: Tensor, batch: Any, names: Sequence[str]) -> Still:
-    """Move the tensors called `names`, all together and then one by one, and look at the loss."""
+def unmoved(
+    problem: Problem, theta: Tensor, batch: Any, names: Sequence[str], *, curved: bool = False
+) -> Still:
+    """Move the tensors called `names`, all together and then one by one, and look at the loss.
+
+    `curved` allows a loss that moves with the square of the smallest move: second derivatives
+    that are not zero, where only the first are known to be.
+    """
     if not names:
         return Still()
     base = loss_at(problem, theta, batch)
 
-    def moves(some: Sequence[str], *sizes: float) -> bool:
-        points = (_moved(problem, theta, some, size) for size in sizes)
-        return any(_differs(loss_at(problem, point, batch), base) for point in points)
+    def moved(some: Sequence[str], size: float) -> float:
+        return loss_at(problem, _moved(problem, theta, some, size), batch) - base
 
-    if not moves(names, SMALL, *LARGE):
+    def sort(some: Sequence[str]) -> str:
+        small = moved(some, SMALL)
+        if _differs(small, base):
+            bent = curved and _even(small, moved(some, -SMALL), base, theta.dtype)
+            return "stationary" if bent else "detached"
+        far = any(_differs(moved(some, size), base) for size in LARGE)
+        return "constant" if far else "unused"
+
+    if sort(names) == "unused":
         return Still(unused=tuple(names))
     if len(names) > SINGLY:
-        together = tuple(names)
-        return Still(detached=together) if moves(names, SMALL) else Still(constant=together)
-    detached = tuple(n for n in names if moves([n], SMALL))
-    constant = tuple(n for n in names if n not in detached and moves([n], *LARGE))
-    unused = tuple(n for n in names if n not in (*detached, *constant))
-    return Still(unused, constant, detached)
+        return Still(**{sort(names): tuple(names)})
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        kind = sort([name])
+        found[kind] = (*found.get(kind, ()), name)
+    return Still(**found)
 
 
 def loss_at(problem: Problem, theta: Tensor, batch: Any) -> float:
@@ -60,8 +75,14 @@ def loss_at(problem: Problem, theta: Tensor, batch: Any) -> float:
         return float(problem.forward.run_named(state, lambda: problem.share(batch)))
 
 
-def _differs(value: float, base: float) -> bool:
-    return abs(value - base) > 1e-12 * max(abs(base), 1e-30)
+def _differs(change: float, base: float) -> bool:
+    return abs(change) > 1e-12 * max(abs(base), 1e-30)
+
+
+def _even(up: float, down: float, base: float, dtype: torch.dtype) -> bool:
+    """Whether a loss moves alike both ways, which a slope does not."""
+    rounding = 8 * torch.finfo(dtype).eps * abs(base)
+    return abs(up - down) <= abs(up + down) / 2 + rounding
 
 
 def _moved(problem: Problem, theta: Tensor, names: Sequence[str], size: float) -> Tensor:

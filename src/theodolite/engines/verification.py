@@ -65,7 +65,8 @@ def _verified(
     product = probe.product(theta)
     require_finite(f"{kind.label} product", product, problem.space)
     found = judged(probe, theta, product, seed=seed)
-    still = unmoved(problem, theta, problem.data.kept[0], found.silent)
+    batch = problem.data.kept[0]
+    still = unmoved(problem, theta, batch, found.silent, curved=not kind.whole)
     false = 0.0
     if found.outcome == "missing":
         false = gradient_gap(problem, nearby(theta, seed), probe, seed)

@@ -86,7 +86,8 @@ def _tell_zero(rows: Tensor, products: Tensor) -> None:
     if bool((rows != 0).any()) and not bool((products != 0).any()):
         warnings.warn(
             "the Gauss-Newton product is zero: the loss is linear in the model's outputs, as "
-            "NLLLoss is in log-probabilities. Give the model's logits to CrossEntropyLoss. [E-D21]",
+            "NLLLoss is in log-probabilities (give the model's logits to CrossEntropyLoss), or no "
+            "output moves with the parameters at this point. [E-D21]",
             TheodoliteWarning,
             stacklevel=2,
         )
