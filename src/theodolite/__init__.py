@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from theodolite.curvature import convexity as convexity
     from theodolite.curvature import eigenpairs as eigenpairs
     from theodolite.curvature import spectral_density as spectral_density
+    from theodolite.curvature import spectral_mass as spectral_mass
+    from theodolite.curvature import spectral_summary as spectral_summary
     from theodolite.curvature import surface_curvature as surface_curvature
     from theodolite.curvature import trace as trace
     from theodolite.directions import adam_direction as adam_direction
@@ -38,9 +40,13 @@ if TYPE_CHECKING:
     from theodolite.exporting import export as export
     from theodolite.linalg import Operator as Operator
     from theodolite.objective import Objective as Objective
+    from theodolite.operators import blocks as blocks
     from theodolite.operators import empirical_fisher as empirical_fisher
+    from theodolite.operators import fisher as fisher
     from theodolite.operators import ggn as ggn
+    from theodolite.operators import gradient_covariance as gradient_covariance
     from theodolite.operators import hessian as hessian
+    from theodolite.operators import preconditioned as preconditioned
     from theodolite.parameters import ParameterSpace as ParameterSpace
     from theodolite.reporting import report as report
     from theodolite.results import examples_needed as examples_needed
@@ -64,6 +70,7 @@ _HOMES = {
     "Target": "surveys",
     "adam_direction": "directions",
     "between": "directions",
+    "blocks": "operators",
     "certify": "certificates",
     "compare": "surveys",
     "convexity": "curvature",
@@ -72,7 +79,9 @@ _HOMES = {
     "empirical_fisher": "operators",
     "examples_needed": "results",
     "export": "exporting",
+    "fisher": "operators",
     "ggn": "operators",
+    "gradient_covariance": "operators",
     "gradient_direction": "directions",
     "hessian": "operators",
     "line": "surfaces",
@@ -80,6 +89,7 @@ _HOMES = {
     "plane": "surfaces",
     "plane_spread": "surfaces",
     "plane_through": "directions",
+    "preconditioned": "operators",
     "principal_directions": "directions",
     "projection": "directions",
     "random_directions": "directions",
@@ -87,6 +97,8 @@ _HOMES = {
     "report": "reporting",
     "shape": "shapes",
     "spectral_density": "curvature",
+    "spectral_mass": "curvature",
+    "spectral_summary": "curvature",
     "surface_curvature": "curvature",
     "survey": "surveys",
     "topology": "shapes",
@@ -104,6 +116,7 @@ __all__ = [
     "__version__",
     "adam_direction",
     "between",
+    "blocks",
     "certify",
     "compare",
     "convexity",
@@ -115,7 +128,9 @@ __all__ = [
     "examples_needed",
     "export",
     "findings",
+    "fisher",
     "ggn",
+    "gradient_covariance",
     "gradient_direction",
     "hessian",
     "line",
@@ -125,6 +140,7 @@ __all__ = [
     "plane_spread",
     "plane_through",
     "plots",
+    "preconditioned",
     "principal_directions",
     "projection",
     "random_directions",
@@ -133,6 +149,8 @@ __all__ = [
     "results",
     "shape",
     "spectral_density",
+    "spectral_mass",
+    "spectral_summary",
     "surface_curvature",
     "survey",
     "topology",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from theodolite.curvature.convexity_map import convexity as convexity
     from theodolite.curvature.eigenvalues import eigenpairs as eigenpairs
     from theodolite.curvature.fitted import surface_curvature as surface_curvature
+    from theodolite.curvature.masses import spectral_mass as spectral_mass
+    from theodolite.curvature.masses import spectral_summary as spectral_summary
     from theodolite.curvature.nonconvexity import nonconvex as nonconvex
     from theodolite.curvature.smoothing import negative_mass as negative_mass
     from theodolite.curvature.smoothing import smooth as smooth
@@ -31,6 +33,8 @@ _HOMES = {
     "probe_quadrature": "spectrum",
     "smooth": "smoothing",
     "spectral_density": "spectrum",
+    "spectral_mass": "masses",
+    "spectral_summary": "masses",
     "surface_curvature": "fitted",
     "trace": "traces",
 }
@@ -45,6 +49,8 @@ __all__ = [
     "probe_quadrature",
     "smooth",
     "spectral_density",
+    "spectral_mass",
+    "spectral_summary",
     "surface_curvature",
     "trace",
 ]

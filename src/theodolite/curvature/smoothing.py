@@ -81,7 +81,7 @@ def smooth(
     1.0
     """
     chosen = _width(width, points, scale)
-    node, weight = _arrays(density)
+    node, weight = density_arrays(density)
     used = node[weight > 0]
     floor = float(np.abs(used).max()) * 10.0**-DECADES or 1.0
     place = _positions(node, scale, floor)
@@ -109,7 +109,7 @@ def smooth(
             "position": ("eigenvalue", position, {"long_name": "position on the axis"}),
         },
         **{
-            **_inherited(density),
+            **density_facts(density),
             "scale": scale,
             "points": points,
             "width": chosen,
@@ -165,9 +165,9 @@ def negative_mass(density: xr.Dataset, *, threshold: float = 1e-3) -> xr.Dataset
         raise InvalidArgument(
             f"threshold must be above 0 and below 1; got {threshold}.", code="E-C06"
         )
-    node, weight = _arrays(density)
+    node, weight = density_arrays(density)
     below = (node < -threshold * np.abs(node).max()).sum(1)
-    low, sample, high = (_mass_of_first(weight, below + shift) for shift in (-1, 0, 1))
+    low, sample, high = (mass_of_first(weight, below + shift) for shift in (-1, 0, 1))
     count = len(sample)
     error = float(sample.std(ddof=1)) / np.sqrt(count) if count > 1 else float("nan")
     return results.dataset(
@@ -180,11 +180,11 @@ def negative_mass(density: xr.Dataset, *, threshold: float = 1e-3) -> xr.Dataset
             "sample": (("probe",), sample, {"long_name": "share seen by one probe"}),
         },
         {"probe": np.arange(count)},
-        **{**_inherited(density), "threshold": threshold},
+        **{**density_facts(density), "threshold": threshold},
     )
 
 
-def _mass_of_first(
+def mass_of_first(
     weight: Float64[np.ndarray, "probe step"], count: Int[np.ndarray, " probe"]
 ) -> Float64[np.ndarray, " probe"]:
     """For each probe, the weight of its first `count` nodes; nodes ascend."""
@@ -204,7 +204,7 @@ def _width(width: float | None, points: int, scale: str) -> float:
     return float(chosen)
 
 
-def _arrays(
+def density_arrays(
     density: xr.Dataset,
 ) -> tuple[Float64[np.ndarray, "probe step"], Float64[np.ndarray, "probe step"]]:
     if density.attrs.get("quantity") != "spectral_density":
@@ -246,7 +246,7 @@ def _cell_averages(
     return np.asarray(np.diff(mass, axis=1) / np.diff(edge))
 
 
-def _inherited(density: xr.Dataset) -> dict[str, object]:
+def density_facts(density: xr.Dataset) -> dict[str, object]:
     """The settings of `density`, without what every result states for itself."""
     own = ("quantity", "schema", "theodolite")
     return {name: value for name, value in density.attrs.items() if name not in own}

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -192,6 +192,15 @@ def build(
     working = {n: t.clone() for n, t in pristine.items()}
     fixed = {n: t for n, t in fixed.items() if n not in buffers}
     return Forward(model, _Shell(model), space, dtype, device, fixed, pristine, working)
+
+
+def held_at(forward: Forward, space: ParameterSpace, theta: Tensor) -> Forward:
+    """The same for the parameters of `space` alone, the others held where `theta` has them."""
+    moving = {f"model.{n}" for e in space.entries for n in (e.name, *e.aliases)}
+    own = theta.detach().clone()
+    still = {n: t for n, t in forward._state(own).items() if n not in moving}
+    working = {n: t.clone() for n, t in forward.pristine.items()}
+    return replace(forward, space=space, fixed=still, working=working)
 
 
 def converted(forward: Forward, space: ParameterSpace, dtype: torch.dtype) -> Forward:

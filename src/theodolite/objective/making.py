@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from theodolite.engines.snapshot import evaluation_flags, preserved, set_mode
 from theodolite.objective import forward as forwards
@@ -20,7 +20,7 @@ from theodolite.objective.pooling import by_layer
 from theodolite.objective.ranks import ranks_of
 from theodolite.objective.rules import BatchLoss, Terms
 from theodolite.objective.stratification import Design
-from theodolite.parameters import ParameterSpace
+from theodolite.parameters import ParameterSpace, positions, subspace
 
 Objective = Any  # the class lives in a module that imports this one
 
@@ -113,6 +113,26 @@ def with_design(objective: Objective, design: Design | None) -> Objective:
     return _alike(objective, design=design, start_pass=first)
 
 
+def restricted(objective: Objective, names: Sequence[str], theta: Tensor | None) -> Objective:
+    """`objective` as a function of some of its parameters, the others held at `theta`."""
+    point = objective.start if theta is None else objective.point(theta)
+    space = subspace(objective.space, names)
+    index = positions(objective.space, names).to(point.device)
+    held = forwards.held_at(objective.forward, space, point)
+    made = _alike(objective, space=space, start=point[index].clone(), forward=held)
+
+    def body() -> None:
+        evaluation_flags(grad=False)
+        set_mode(made.model, made.mode)
+        if theta is not None:
+            first = made.forward.run(made.start, made.sweep)
+            object.__setattr__(made, "start_pass", first)
+        object.__setattr__(made, "fingerprint", fingerprint(made))
+
+    preserved((made.model,), body)
+    return made
+
+
 def _alike(objective: Objective, **changed: Any) -> Objective:
     """A copy that shares everything but what is changed."""
     made = object.__new__(type(objective))
@@ -141,8 +161,8 @@ def fingerprint(made: Objective) -> str:
     settings = (made.batch_norm, made.mode, str(made.dtype), made.terms.label)
     digest.update(f"{type(made.model).__name__}{layout}{settings}".encode())
     digest.update(made.start.cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    for name, buffer in sorted(made.forward.pristine.items()):
-        raw = buffer.cpu().contiguous().reshape(-1)
+    for name, held in sorted({**made.forward.fixed, **made.forward.pristine}.items()):
+        raw = held.cpu().contiguous().reshape(-1)
         digest.update(
             name.encode() + (raw.view(torch.uint8).numpy().tobytes() if raw.numel() else b"")
         )

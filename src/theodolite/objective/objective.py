@@ -206,13 +206,13 @@ class Objective:
 
     def sample(self, theta: Shaped[Tensor, " params"] | None = None) -> Pass:
         """One pass over the data at `theta`, example by example."""
-        point = self._point(theta)
+        point = self.point(theta)
         return self.guarded(lambda: self.forward.run(point, self.sweep))
 
     def gradient(self, theta: Shaped[Tensor, " params"] | None = None) -> Float[Tensor, " params"]:
         """The gradient at `theta`, shape ``(params,)``, in the dtype of points; about 3 F."""
         refuse_recomputed(self.batch_norm, "gradient")
-        point = self._point(theta)
+        point = self.point(theta)
         return self.guarded(lambda: differentiation.gradient(self, point), grad=True)
 
     def term(self, theta: Tensor, batch: Batch) -> Tensor:
@@ -263,6 +263,16 @@ class Objective:
         """The same under another BatchNorm policy, sharing model, data and tensors; 2 to 4 F."""
         return cast("Objective", making.with_batch_norm(self, batch_norm))
 
+    def restricted(
+        self, *parameters: str, theta: Shaped[Tensor, " params"] | None = None
+    ) -> Objective:
+        """The loss as a function of some parameters, the others held at `theta`; at most 1 F.
+
+        `parameters` name tensors, modules (``"fc1"``: all of that layer) or patterns
+        (``"*.weight"``); their order stays. The Hessian of the result is a diagonal block.
+        """
+        return cast("Objective", making.restricted(self, parameters, theta))
+
     def converted(self, dtype: torch.dtype) -> Objective:
         """The same objective in another precision, for checks; data in memory are converted."""
         return cast("Objective", making.converted(self, dtype))
@@ -281,7 +291,8 @@ class Objective:
         }
         return found | policy_facts(self)
 
-    def _point(self, theta: Tensor | None) -> Tensor:
+    def point(self, theta: Shaped[Tensor, " params"] | None = None) -> Float[Tensor, " params"]:
+        """`theta` checked and on this device, or `start`."""
         if theta is None:
             return self.start
         self.space.check(theta)

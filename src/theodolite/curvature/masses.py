@@ -1,0 +1,236 @@
+"""Shares of a spectrum: what lies between two values, near zero, below it, and far out.
+
+Everything here works on stored results: no products, no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float64
+
+from theodolite import results
+from theodolite.curvature.smoothing import density_arrays, density_facts, mass_of_first
+from theodolite.errors import InvalidArgument
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """A share of the eigenvalues by probe, with what the nodes allow at least and at most."""
+
+    sample: Float64[np.ndarray, " probe"]
+    low: float
+    high: float
+
+
+def spectral_mass(
+    density: xr.Dataset, *, above: float = -math.inf, below: float = math.inf
+) -> xr.Dataset:
+    r"""The share of eigenvalues between two values, with bounds and its standard error.
+
+    .. math:: \mu(a, b) = \frac1n \#\{i : a < \lambda_i < b\}
+
+    Parameters
+    ----------
+    density
+        A result of `spectral_density`.
+    above, below
+        ``a`` and ``b``, in the units of the eigenvalues.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``mass``, its ``standard_error`` over the probes (NaN with one), ``low`` and ``high`` (0-d)
+        and ``sample(probe)``.
+
+    Notes
+    -----
+    No products. A node stands for the eigenvalues around it on both sides, so each end is
+    uncertain by the weights of its two neighbors; ``low`` and ``high`` take them off and in. By
+    the inequalities of Chebyshev, Markov and Stieltjes the share that a probe sees lies between.
+    They bound what so many Lanczos steps resolve; the standard error is that of the probes.
+
+    Raises `InvalidArgument` where `above` is not less than `below` (E-C40).
+
+    References
+    ----------
+    Szego (1975), Orthogonal Polynomials, section 3.41.
+
+    Examples
+    --------
+    >>> dims = ("probe", "step")
+    >>> nodes = {"node": (dims, [[-2.0, 1.0, 3.0]]), "weight": (dims, [[0.125, 0.25, 0.625]])}
+    >>> density = xr.Dataset(nodes, attrs={"quantity": "spectral_density"})
+    >>> float(spectral_mass(density, above=0.0, below=2.0).mass)
+    0.25
+    """
+    if not above < below:
+        raise InvalidArgument(
+            f"above must be less than below; got {above:g} and {below:g}.", code="E-C40"
+        )
+    node, weight = density_arrays(density)
+    return results.dataset(
+        "spectral_mass",
+        _described("mass", share(node, weight, above, below), "share of eigenvalues"),
+        {"probe": np.arange(len(node))},
+        **{**density_facts(density), "above": above, "below": below},
+    )
+
+
+def share(
+    node: Float64[np.ndarray, "probe step"],
+    weight: Float64[np.ndarray, "probe step"],
+    above: float,
+    below: float,
+) -> Share:
+    """The share between two values, by probe."""
+    up_to = (node <= above).sum(1)
+    until = (node < below).sum(1)
+    least, most = ([mass_of_first(weight, k + s) for s in (-1, 0, 1)] for k in (up_to, until))
+    if above == -math.inf:
+        least = [np.zeros(len(node))] * 3
+    if below == math.inf:
+        most = [np.ones(len(node))] * 3
+    low = np.clip(most[0] - least[2], 0, 1)
+    return Share(
+        np.clip(most[1] - least[1], 0, 1), float(low.mean()), float((most[2] - least[0]).mean())
+    )
+
+
+def spectral_summary(
+    density: xr.Dataset,
+    *,
+    near_zero: float = 1e-2,
+    negative: float = 1e-3,
+    outlying: float = 0.1,
+    tail: float = 0.01,
+) -> xr.Dataset:
+    r"""What a spectral density says in numbers: bulk, outliers, and the share below zero.
+
+    With :math:`\lambda_* = \max |\theta|`, the largest node in size,
+
+    .. math:: \mu_0 = \frac1n \#\{|\lambda_i| < \epsilon_0 \lambda_*\}, \quad
+              \mu_- = \frac1n \#\{\lambda_i < -\epsilon_- \lambda_*\}, \quad
+              k = \#\{|\lambda_i| > \epsilon_o \lambda_*\}.
+
+    Parameters
+    ----------
+    density
+        A result of `spectral_density`.
+    near_zero, negative, outlying
+        The three thresholds, relative to the largest node in size.
+    tail
+        The bulk lies between the quantiles `tail` and ``1 - tail`` of the density.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``near_zero_mass``, ``negative_mass`` and ``outliers`` (a number of eigenvalues), each with
+        ``_error`` (over probes), ``_low`` and ``_high`` (what the nodes allow); ``bulk_low`` and
+        ``bulk_high`` with errors; ``mean`` (the trace over the size) and ``second_moment`` with
+        errors; all 0-d, and samples along ``probe``.
+
+    Notes
+    -----
+    No products. A count far below one in ten thousand of the parameters is seen by luck alone: a
+    probe gives a single eigenvector a weight that varies by its own size. Count outliers with
+    `eigenpairs`, which certifies each; this says how many to ask for. A threshold decides what
+    counts: report it with the number. Raises `InvalidArgument` for thresholds outside 0 to 1.
+
+    References
+    ----------
+    Sagun, Bottou, LeCun (2016), arXiv:1611.07476. Ghorbani, Krishnan, Xiao (2019),
+    arXiv:1901.10159. Papyan (2020), JMLR 21.
+
+    Examples
+    --------
+    >>> dims = ("probe", "step")
+    >>> nodes = {"node": (dims, [[-0.5, 0.0, 10.0]]), "weight": (dims, [[0.25, 0.5, 0.25]])}
+    >>> density = xr.Dataset(nodes, attrs={"quantity": "spectral_density", "size": 4})
+    >>> found = spectral_summary(density)
+    >>> float(found.near_zero_mass), float(found.negative_mass), float(found.outliers)
+    (0.5, 0.25, 1.0)
+    """
+    for name, value in (("near_zero", near_zero), ("negative", negative), ("outlying", outlying)):
+        _require_share(name, value, 1.0)
+    _require_share("tail", tail, 0.5)
+    node, weight = density_arrays(density)
+    top = float(np.abs(np.where(weight > 0, node, 0)).max())
+    size = int(density.attrs.get("size", 0)) or 1
+    cuts = [max(c * top, np.finfo(np.float64).tiny) for c in (near_zero, negative, outlying)]
+    zero = share(node, weight, -cuts[0], cuts[0])
+    below = share(node, weight, -math.inf, -cuts[1])
+    inner = share(node, weight, -cuts[2], cuts[2])
+    outer = Share(size * (1 - inner.sample), size * (1 - inner.high), size * (1 - inner.low))
+    plain = {
+        "bulk_low": (_quantile(node, weight, tail), f"quantile {tail:g} of the spectrum"),
+        "bulk_high": (_quantile(node, weight, 1 - tail), f"quantile {1 - tail:g} of the spectrum"),
+        "mean": ((weight * node).sum(1), "mean eigenvalue"),
+        "second_moment": ((weight * node**2).sum(1), "mean squared eigenvalue"),
+    }
+    return results.dataset(
+        "spectral_summary",
+        {
+            **_described("near_zero_mass", zero, "share of eigenvalues near zero"),
+            **_described("negative_mass", below, "share of negative eigenvalues"),
+            **_described("outliers", outer, "number of eigenvalues far from zero"),
+            **{k: v for n, p in plain.items() for k, v in _plain(n, *p).items()},
+        },
+        {"probe": np.arange(len(node))},
+        **{
+            **density_facts(density),
+            "largest_node": top,
+            "near_zero": near_zero,
+            "negative": negative,
+            "outlying": outlying,
+            "tail": tail,
+        },
+    )
+
+
+def _quantile(
+    node: Float64[np.ndarray, "probe step"], weight: Float64[np.ndarray, "probe step"], q: float
+) -> Float64[np.ndarray, " probe"]:
+    """For each probe, the first node up to which at least `q` of the weight lies."""
+    reached = np.cumsum(weight, axis=1) >= q - 1e-12
+    last = node.shape[1] - 1
+    first = np.where(reached.any(1), reached.argmax(1), last)
+    return np.asarray(node[np.arange(len(node)), first])
+
+
+def _described(name: str, found: Share, label: str) -> dict[str, results.Variable]:
+    sample = "sample" if name == "mass" else f"{name}_sample"
+    prefix = "" if name == "mass" else f"{name}_"
+    error = "standard_error" if name == "mass" else f"{name}_error"
+    return {
+        name: ((), found.sample.mean(), {"long_name": label}),
+        error: ((), _error(found.sample), {"long_name": "standard error over probes"}),
+        f"{prefix}low": ((), found.low, {"long_name": "lower bound from the nodes"}),
+        f"{prefix}high": ((), found.high, {"long_name": "upper bound from the nodes"}),
+        sample: (("probe",), found.sample, {"long_name": f"{label}, seen by one probe"}),
+    }
+
+
+def _plain(
+    name: str, sample: Float64[np.ndarray, " probe"], label: str
+) -> dict[str, results.Variable]:
+    return {
+        name: ((), sample.mean(), {"long_name": label}),
+        f"{name}_error": ((), _error(sample), {"long_name": "standard error over probes"}),
+        f"{name}_sample": (("probe",), sample, {"long_name": f"{label}, seen by one probe"}),
+    }
+
+
+def _error(sample: Float64[np.ndarray, " probe"]) -> float:
+    count = len(sample)
+    return float(sample.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+
+
+def _require_share(name: str, value: float, most: float) -> None:
+    if not 0 < value < most:
+        raise InvalidArgument(
+            f"{name} must be above 0 and below {most:g}; got {value}.", code="E-C41"
+        )
