@@ -1,4 +1,4 @@
-"""The trace of an objective's Hessian by way of the outputs, where that is cheaper than products."""
+"""The trace of the Hessian by way of the outputs, where that is cheaper than products."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from theodolite.engines.linearity import Linearity, linearity
 from theodolite.engines.output_space import exact, sampled
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.hutchinson import PILOT, probes_needed, with_margin
-from theodolite.linalg.operator import Operator
 from theodolite.linalg.probes import signs
 from theodolite.objective import Objective
 from theodolite.operators import ggn, hessian
@@ -145,16 +144,14 @@ def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | No
     """The Gauss-Newton trace from the outputs and Hutchinson's method on H - GGN."""
     objective, theta = request.objective, request.theta
     curved, flat = hessian(objective, theta), ggn(objective, theta)
-    left = Operator(
-        lambda v: curved.matvec(v) - flat.matvec(v),
-        curved.size,
-        curved.dtype,
-        "Hessian - GGN",
-        curved.device,
-    )
-    both = np.array(
-        [_forms(curved, left, signs(left, request.seed, "rest", p)) for p in range(PILOT)]
-    )
+
+    def forms(probe: int) -> tuple[float, float]:
+        z = signs(curved, request.seed, "remainder", probe)
+        image = curved.matvec(z)
+        rest = image - flat.matvec(z)
+        return float((z.double() * image.double()).sum()), float((z.double() * rest.double()).sum())
+
+    both = np.array([forms(p) for p in range(PILOT)])
     own, rest = both.var(axis=0, ddof=1)
     if COST["remainder"] * rest >= COST["hessian"] * own:
         return None
@@ -164,7 +161,7 @@ def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | No
     most = max(PILOT, request.max_products // 2 - PILOT)
     needed = math.ceil(with_margin(float(rest), PILOT) / room) if room > 0 else most
     count = min(max(PILOT, needed), most)
-    fresh = [left_form(left, signs(left, request.seed, "rest", PILOT + p)) for p in range(count)]
+    fresh = [forms(PILOT + p)[1] for p in range(count)]
     spread = math.sqrt(float(rest / own)) if own > 0 else math.nan
     reason = f"the forms of H - GGN have {spread:.2g} times the spread of those of H"
     return OutputTrace(
@@ -177,18 +174,6 @@ def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | No
         pilot + len(samples),
         facts,
     )
-
-
-def _forms(curved: Operator, left: Operator, probe: Tensor) -> tuple[float, float]:
-    """The quadratic forms of a probe with the Hessian and with what the GGN leaves of it."""
-    image = curved.matvec(probe)
-    rest = left.matvec(probe)
-    return tuple(float((probe.double() * v.double()).sum()) for v in (image, rest))  # type: ignore[return-value]
-
-
-def left_form(left: Operator, probe: Tensor) -> float:
-    """The quadratic form of one probe."""
-    return float((probe.double() * left.matvec(probe).double()).sum())
 
 
 def _error(samples: Samples) -> float:

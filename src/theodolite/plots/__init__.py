@@ -27,6 +27,8 @@ from theodolite.plots.plane import (
     status_of,
 )
 from theodolite.plots.plane_3d import plot_plane_3d
+from theodolite.plots.rises import plot_rises, trust_radius
+from theodolite.plots.saddle_index import plot_critical_search, plot_saddle_index
 from theodolite.plots.shape import plot_shape
 from theodolite.plots.small_multiples import Panel, plot_small_multiples
 from theodolite.plots.spectral_density import (
@@ -63,11 +65,14 @@ __all__ = [
     "plot_barcode",
     "plot_certificate",
     "plot_convexity",
+    "plot_critical_search",
     "plot_eigenvalues",
     "plot_line",
     "plot_merge_tree",
     "plot_plane",
     "plot_plane_3d",
+    "plot_rises",
+    "plot_saddle_index",
     "plot_shape",
     "plot_small_multiples",
     "plot_spectral_density",
@@ -82,5 +87,6 @@ __all__ = [
     "status_counts",
     "status_of",
     "surface_colors",
+    "trust_radius",
     "wide_spread",
 ]

@@ -32,6 +32,10 @@ NEEDED = {
     "eigenpairs": {"residual"},
     "trace": {"trace", "standard_error"},
     "convexity": {"ratio", "smallest_eigenvalue", "status"},
+    "sharpness": {"value", "rescaled_value", "kind"},
+    "predicted_rise": {"measured", "predicted", "trust_radius"},
+    "saddle_index": {"index", "verdict", "eigenvalue"},
+    "critical_point": {"gradient_norm", "loss"},
     "trajectory": {"coordinates"},
     "certificate": {"figure", "bound", "passed"},
     "training": {"loss"},
@@ -57,6 +61,10 @@ class Contents:
     eigenvalues: xr.Dataset | None = None
     trace: xr.Dataset | None = None
     convexity: xr.Dataset | None = None
+    sharpness: xr.Dataset | None = None
+    rises: xr.Dataset | None = None
+    saddles: xr.Dataset | None = None
+    critical: xr.Dataset | None = None
     trajectory: xr.Dataset | None = None
     trajectory_plane: xr.Dataset | None = None
     certificate: xr.Dataset | None = None
@@ -149,6 +157,10 @@ def _contents(tree: Any, label: str | None) -> Contents:
         eigenvalues=first("eigenpairs"),
         trace=first("trace"),
         convexity=first("convexity"),
+        sharpness=first("sharpness"),
+        rises=first("predicted_rise"),
+        saddles=first("saddle_index"),
+        critical=first("critical_point"),
         trajectory=trajectory_of(results),
         trajectory_plane=trajectory_plane_of(results),
         certificate=first("certificate"),

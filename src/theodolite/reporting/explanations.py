@@ -92,6 +92,25 @@ EXPLANATIONS = {
         "only a lower bound, and a rough line may be a coarse grid.",
         "slice-topology",
     ),
+    "saddles": Explanation(
+        "The share of eigenvalues of the Hessian below minus a threshold, over the threshold, and "
+        "the lowest eigenvalues with their errors. An eigenvalue is called negative only where "
+        "its error leaves no doubt.",
+        "A network has very many eigenvalues near zero, so the index at one threshold says "
+        "little: read the curve. A point with a gradient is no saddle whatever its index. Most "
+        "points where a search ends are not critical but flat: the gradient lies where the "
+        "Hessian has none.",
+        "slice-topology",
+    ),
+    "sharpness": Explanation(
+        "How much the loss rises around the weights, by eight definitions, each with its error, "
+        "and how much each changes when one layer is multiplied by a number and the next divided "
+        "by it, which leaves the network as it is.",
+        "Measures that the rescaling changes compare two networks only if something else pins "
+        "the scale of their weights. Worst cases are searched for, so they are lower bounds; all "
+        "depend on the radius chosen. None of them is a forecast of test accuracy.",
+        "normalization",
+    ),
     "topology": Explanation(
         "Every minimum of the first surface from its own height to the saddle where it joins a "
         "lower one (barcode), and in what order they join (merge tree).",

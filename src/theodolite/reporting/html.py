@@ -21,8 +21,10 @@ from theodolite.reporting.numbers import parts
 from theodolite.reporting.numbers import text as number_text
 from theodolite.reporting.overlays import overlay_choices
 from theodolite.reporting.pack import METRICS, SPLITS, json_for_script, page_data, variable_of
+from theodolite.reporting.saddles import saddle_panels
 from theodolite.reporting.sentences import cited_text, plain_text
 from theodolite.reporting.shapes import complete, shape_panels
+from theodolite.reporting.sharpness import sharpness_panels
 from theodolite.reporting.summary import Summary, summarize
 from theodolite.reporting.trajectory import trajectory_paths
 from theodolite.results import package_version
@@ -71,6 +73,8 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             wide_spectrum=content["wide_within"] is not None,
             sections=_sections(surveys, summary),
             shapes=shape_panels(surveys),
+            sharpness=sharpness_panels(surveys),
+            saddles=saddle_panels(surveys),
             byline=_byline(summary),
             paths=trajectory_paths(surveys),
             explanations=EXPLANATIONS,
@@ -149,6 +153,16 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
         ),
         ("shape", "Shape", any(complete((*c.planes, *c.volumes)) for c in surveys)),
         ("convexity", "Convexity", any(c.convexity is not None for c in surveys)),
+        (
+            "saddles",
+            "Saddles",
+            any(c.saddles is not None or c.critical is not None for c in surveys),
+        ),
+        (
+            "sharpness",
+            "Sharpness",
+            any(c.sharpness is not None or c.rises is not None for c in surveys),
+        ),
         ("path", "Path", any(c.trajectory is not None for c in surveys)),
         ("training", "Training", any(c.training is not None for c in surveys)),
         ("certificate", "Certificate", any(c.certificate is not None for c in surveys)),

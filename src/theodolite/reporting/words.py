@@ -8,6 +8,7 @@ from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.convexity import bowl_warning, nonconvexity
 from theodolite.reporting.numbers import Number
+from theodolite.reporting.rescaling import rescaling_sentence
 from theodolite.reporting.sentences import Cited, Named, Sentence, percent_of, unit_of
 from theodolite.reporting.variants import compared
 
@@ -22,6 +23,7 @@ def words_about(contents: Contents) -> tuple[Sentence, ...]:
         bowl_warning(contents),
         _curvature(contents),
         nonconvexity(contents),
+        rescaling_sentence(contents),
         compared(contents),
         _gap(contents),
         _trace(contents),

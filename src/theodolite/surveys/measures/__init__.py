@@ -9,6 +9,8 @@ from theodolite.surveys.measures.convexity import CONVEXITY
 from theodolite.surveys.measures.eigenvalues import EIGENVALUES
 from theodolite.surveys.measures.lines import LINES
 from theodolite.surveys.measures.planes import PLANES
+from theodolite.surveys.measures.saddles import SADDLES
+from theodolite.surveys.measures.sharpness import SHARPNESS
 from theodolite.surveys.measures.spectrum import SPECTRUM
 from theodolite.surveys.measures.start import background
 from theodolite.surveys.measures.trace import TRACE
@@ -27,6 +29,8 @@ MEASURES: Mapping[str, Measure] = {
         EIGENVALUES,
         CONVEXITY,
         TRACE,
+        SHARPNESS,
+        SADDLES,
         VOLUMES,
     )
 }
