@@ -52,6 +52,19 @@ if TYPE_CHECKING:
     from theodolite.results import examples_needed as examples_needed
     from theodolite.shapes import shape as shape
     from theodolite.shapes import topology as topology
+    from theodolite.sharpness import adaptive_sharpness as adaptive_sharpness
+    from theodolite.sharpness import average_sharpness as average_sharpness
+    from theodolite.sharpness import directional_curvature as directional_curvature
+    from theodolite.sharpness import fisher_rao_norm as fisher_rao_norm
+    from theodolite.sharpness import invariance_table as invariance_table
+    from theodolite.sharpness import keskar_sharpness as keskar_sharpness
+    from theodolite.sharpness import largest_curvature as largest_curvature
+    from theodolite.sharpness import layer_rescaling as layer_rescaling
+    from theodolite.sharpness import pac_bayes_sharpness as pac_bayes_sharpness
+    from theodolite.sharpness import predicted_rise as predicted_rise
+    from theodolite.sharpness import relative_flatness as relative_flatness
+    from theodolite.sharpness import shifted_valley as shifted_valley
+    from theodolite.sharpness import worst_case_sharpness as worst_case_sharpness
     from theodolite.surfaces import line as line
     from theodolite.surfaces import plane as plane
     from theodolite.surfaces import plane_spread as plane_spread
@@ -69,33 +82,45 @@ _HOMES = {
     "ParameterSpace": "parameters",
     "Target": "surveys",
     "adam_direction": "directions",
+    "adaptive_sharpness": "sharpness",
+    "average_sharpness": "sharpness",
     "between": "directions",
     "blocks": "operators",
     "certify": "certificates",
     "compare": "surveys",
     "convexity": "curvature",
+    "directional_curvature": "sharpness",
     "eigenpairs": "curvature",
     "eigenvector_directions": "directions",
     "empirical_fisher": "operators",
     "examples_needed": "results",
     "export": "exporting",
     "fisher": "operators",
+    "fisher_rao_norm": "sharpness",
     "ggn": "operators",
     "gradient_covariance": "operators",
     "gradient_direction": "directions",
     "hessian": "operators",
+    "invariance_table": "sharpness",
+    "keskar_sharpness": "sharpness",
+    "largest_curvature": "sharpness",
+    "layer_rescaling": "sharpness",
     "line": "surfaces",
     "orthogonalized": "directions",
+    "pac_bayes_sharpness": "sharpness",
     "plane": "surfaces",
     "plane_spread": "surfaces",
     "plane_through": "directions",
     "preconditioned": "operators",
+    "predicted_rise": "sharpness",
     "principal_directions": "directions",
     "projection": "directions",
     "random_directions": "directions",
     "random_planes": "directions",
+    "relative_flatness": "sharpness",
     "report": "reporting",
     "shape": "shapes",
+    "shifted_valley": "sharpness",
     "spectral_density": "curvature",
     "spectral_mass": "curvature",
     "spectral_summary": "curvature",
@@ -105,6 +130,7 @@ _HOMES = {
     "trace": "curvature",
     "trajectory": "surfaces",
     "volume": "surfaces",
+    "worst_case_sharpness": "sharpness",
 }
 _MODULES = ("datasets", "errors", "findings", "models", "plots", "results", "training")
 
@@ -115,12 +141,15 @@ __all__ = [
     "Target",
     "__version__",
     "adam_direction",
+    "adaptive_sharpness",
+    "average_sharpness",
     "between",
     "blocks",
     "certify",
     "compare",
     "convexity",
     "datasets",
+    "directional_curvature",
     "eigenpairs",
     "eigenvector_directions",
     "empirical_fisher",
@@ -129,25 +158,34 @@ __all__ = [
     "export",
     "findings",
     "fisher",
+    "fisher_rao_norm",
     "ggn",
     "gradient_covariance",
     "gradient_direction",
     "hessian",
+    "invariance_table",
+    "keskar_sharpness",
+    "largest_curvature",
+    "layer_rescaling",
     "line",
     "models",
     "orthogonalized",
+    "pac_bayes_sharpness",
     "plane",
     "plane_spread",
     "plane_through",
     "plots",
     "preconditioned",
+    "predicted_rise",
     "principal_directions",
     "projection",
     "random_directions",
     "random_planes",
+    "relative_flatness",
     "report",
     "results",
     "shape",
+    "shifted_valley",
     "spectral_density",
     "spectral_mass",
     "spectral_summary",
@@ -158,6 +196,7 @@ __all__ = [
     "training",
     "trajectory",
     "volume",
+    "worst_case_sharpness",
 ]
 
 

@@ -67,8 +67,10 @@ def plot_rises(rises: xr.Dataset, ax: Axes) -> Axes:
 
 
 def trust_radius(rises: xr.Dataset) -> float:
-    """The median trust radius over directions; NaN where most have none."""
-    return float(np.median(rises["trust_radius"].values.astype(np.float64)))
+    """The distance that half of the directions can be trusted to; NaN where most have none."""
+    known = np.nan_to_num(rises["trust_radius"].values.astype(np.float64))
+    middle = float(np.quantile(known, 0.5, method="lower"))
+    return middle or float("nan")
 
 
 def _mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

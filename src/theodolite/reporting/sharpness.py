@@ -13,7 +13,7 @@ from theodolite.plots import plain, plot_rises, trust_radius
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number, text
 from theodolite.reporting.pictures import picture
-from theodolite.reporting.rescaling import NAMES, changes, rescaling_sentence
+from theodolite.reporting.rescaling import NAMES, SAME, changes, rescaling_sentence
 from theodolite.reporting.sentences import plain_text
 from theodolite.reporting.tables import Table
 
@@ -63,7 +63,7 @@ def sharpness_table(found: xr.Dataset) -> Table:
         at = found.isel(measure=k)
         value = _value(float(at["value"]), float(at["error"]), str(at["kind"].values))
         ratio = ratios[name]
-        moved = "" if not math.isfinite(ratio) else f"{plain(float(f'{ratio:.3g}'))} times"
+        moved = _moved(ratio)
         seen = RESCALING not in str(at["invariant_under"].values)
         rows.append(
             (
@@ -76,6 +76,13 @@ def sharpness_table(found: xr.Dataset) -> Table:
         )
     head = ("measure", "value", "setting", "after rescaling", "sees the rescaling")
     return Table(head, tuple(rows))
+
+
+def _moved(ratio: float) -> str:
+    """What became of a value, in words."""
+    if not math.isfinite(ratio):
+        return ""
+    return "the same" if abs(ratio - 1) <= SAME else f"{plain(float(f'{ratio:.3g}'))} times"
 
 
 def _value(value: float, error: float, kind: str) -> str:

@@ -88,6 +88,30 @@ def trace_number(trace: xr.Dataset) -> dict[str, Any]:
     )
 
 
+def sharpness_numbers(sharpness: xr.Dataset) -> list[dict[str, Any]]:
+    """Two measures that rescaling layers does not change: a worst case and an average."""
+    names = {
+        "adaptive_sharpness": (
+            "adaptive_sharpness",
+            "Adaptive sharpness",
+            "How much the loss rises at worst when weights move in proportion to their sizes; "
+            "found by search, so at least this.",
+        ),
+        "average_sharpness, adaptive": (
+            "average_sharpness",
+            "Mean rise under noise",
+            "How much the loss rises on average under Gaussian noise in proportion to the weights.",
+        ),
+    }
+    found = []
+    for measure, (name, label, explain) in names.items():
+        if measure in sharpness["measure"].values.tolist():
+            at = sharpness.sel(measure=measure)
+            made = number(name, label, float(at["value"]), float(at["error"]), "", explain)
+            found.append(made | {"note": str(at["setting"].values)})
+    return found
+
+
 def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     """The share of curvature directions that bend down, averaged over the probes done."""
     done = spectrum[["node", "weight"]].dropna("probe")
@@ -189,6 +213,8 @@ def headline(tree: xr.DataTree) -> list[dict[str, Any]]:
         found += eigenvalue_numbers(parts["eigenvalues"])
     if "trace" in parts.get("trace", ()):
         found.append(trace_number(parts["trace"]))
+    if "value" in parts.get("sharpness", ()):
+        found += sharpness_numbers(parts["sharpness"])
     if "smallest_eigenvalue" in parts.get("convexity", ()):
         found.append(convexity_number(parts["convexity"]))
     if "node" in parts.get("spectrum", ()):

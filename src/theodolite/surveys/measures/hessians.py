@@ -49,6 +49,12 @@ def steady_hessian(objective: Objective) -> Operator:
     return Operator(made.matvec, made.size, made.dtype, made.label, made.device, facts=facts)
 
 
+def steady_engine(objective: Objective) -> str:
+    """The engine of `steady_hessian`, for functions that make operators of their own."""
+    engine = str(steady_hessian(objective).facts["engine"])
+    return engine if engine == "differences" else "kept"
+
+
 def settled(facts: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """The facts that are the same in every run."""
     kept = {k: v for k, v in facts.items() if k not in VARYING}

@@ -12,7 +12,7 @@ import xarray as xr
 from torch import Tensor
 
 from theodolite import results
-from theodolite.errors import InvalidArgument, NotConverged
+from theodolite.errors import InvalidArgument, NotConverged, UnsupportedModel
 from theodolite.objective import Objective
 from theodolite.sharpness import (
     adaptive_sharpness,
@@ -26,6 +26,7 @@ from theodolite.sharpness import (
     worst_case_sharpness,
 )
 from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.measures.hessians import steady_engine
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
@@ -69,16 +70,17 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
 
 
 def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
-    """Nothing to prepare: each measure makes what it needs."""
+    """Choose how products are made, by rule; each measure makes the operators it needs."""
+    objective = target.objective
+    engine = steady_engine(objective)
 
     def unit(_: int) -> xr.Dataset:
-        objective = target.objective
-        rows = {k: f(objective.start) for k, f in table(objective, settings, seed).items()}
+        measures = table(objective, settings, engine, seed)
+        rows = {k: f(objective.start) for k, f in measures.items()}
         rows = {k: r for k, r in rows.items() if r is not None}
         other, why = rescaled(objective, factor_of(settings))
         again: dict[str, Row | None] = {}
         if other is not None:
-            measures = table(objective, settings, seed)
             again = {k: measures[k](other) for k in rows}
         return described(objective, rows, again, why, settings, seed)
 
@@ -88,7 +90,9 @@ def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
 Measured = Callable[[Tensor], Row | None]
 
 
-def table(objective: Objective, settings: Mapping[str, Any], seed: int) -> dict[str, Measured]:
+def table(
+    objective: Objective, settings: Mapping[str, Any], engine: str, seed: int
+) -> dict[str, Measured]:
     """Every measure as a function of the point."""
     steps, draws = settings["steps"], settings["draws"]
     searched = {"steps": steps, "seed": seed}
@@ -126,7 +130,7 @@ def table(objective: Objective, settings: Mapping[str, Any], seed: int) -> dict[
     def flatness(theta: Tensor) -> Row | None:
         try:
             found = relative_flatness(
-                objective, theta=theta, products=settings["products"], seed=seed, engine="kept"
+                objective, theta=theta, products=settings["products"], seed=seed, engine=engine
             )
         except InvalidArgument:
             return None  # no linear layer
@@ -135,13 +139,14 @@ def table(objective: Objective, settings: Mapping[str, Any], seed: int) -> dict[
         return row(found, "relative_flatness", kind, f"layer {found.attrs['layer']}")
 
     def fisher(theta: Tensor) -> Row | None:
-        if not hasattr(objective.terms, "loss"):
-            return None  # a model that keeps its outputs to itself
-        found = fisher_rao_norm(objective, theta=theta, engine="kept")
+        try:
+            found = fisher_rao_norm(objective, theta=theta, engine=engine)
+        except UnsupportedModel:
+            return None  # outputs or the distribution of labels are not known
         return row(found, "fisher_rao_norm", "exact", "")
 
     return {
-        "largest_curvature": partial(largest, objective, seed),
+        "largest_curvature": partial(largest, objective, engine, seed),
         "worst_case_sharpness": worst,
         "adaptive_sharpness": adaptive,
         "average_sharpness": partial(mean, scaled=False),
@@ -152,10 +157,10 @@ def table(objective: Objective, settings: Mapping[str, Any], seed: int) -> dict[
     }
 
 
-def largest(objective: Objective, seed: int, theta: Tensor) -> Row:
+def largest(objective: Objective, engine: str, seed: int, theta: Tensor) -> Row:
     """The largest eigenvalue, whether or not it converged: its residual says how far."""
     try:
-        found = largest_curvature(objective, theta=theta, seed=seed, engine="kept")
+        found = largest_curvature(objective, theta=theta, seed=seed, engine=engine)
     except NotConverged as error:
         if not isinstance(error.result, xr.Dataset):
             raise
@@ -228,9 +233,10 @@ def described(
 
 def opening_rises(directions: int, seed: int, target: Target) -> Unit:
     """Predicted and measured rises along random directions."""
+    engine = steady_engine(target.objective)
 
     def unit(_: int) -> xr.Dataset:
-        return predicted_rise(target.objective, count=directions, seed=seed, engine="kept")
+        return predicted_rise(target.objective, count=directions, seed=seed, engine=engine)
 
     return unit
 
