@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from theodolite import results as results
     from theodolite import training as training
     from theodolite.certificates import certify as certify
+    from theodolite.curvature import Descent as Descent
     from theodolite.curvature import convexity as convexity
+    from theodolite.curvature import critical_point as critical_point
     from theodolite.curvature import eigenpairs as eigenpairs
+    from theodolite.curvature import escape_time as escape_time
+    from theodolite.curvature import saddle_index as saddle_index
+    from theodolite.curvature import semicircle as semicircle
+    from theodolite.curvature import semicircle_distance as semicircle_distance
     from theodolite.curvature import spectral_density as spectral_density
     from theodolite.curvature import spectral_mass as spectral_mass
     from theodolite.curvature import spectral_summary as spectral_summary
@@ -77,6 +83,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Descent": "curvature",
     "Objective": "objective",
     "Operator": "linalg",
     "ParameterSpace": "parameters",
@@ -89,10 +96,12 @@ _HOMES = {
     "certify": "certificates",
     "compare": "surveys",
     "convexity": "curvature",
+    "critical_point": "curvature",
     "directional_curvature": "sharpness",
     "eigenpairs": "curvature",
     "eigenvector_directions": "directions",
     "empirical_fisher": "operators",
+    "escape_time": "curvature",
     "examples_needed": "results",
     "export": "exporting",
     "fisher": "operators",
@@ -119,6 +128,9 @@ _HOMES = {
     "random_planes": "directions",
     "relative_flatness": "sharpness",
     "report": "reporting",
+    "saddle_index": "curvature",
+    "semicircle": "curvature",
+    "semicircle_distance": "curvature",
     "shape": "shapes",
     "shifted_valley": "sharpness",
     "spectral_density": "curvature",
@@ -135,6 +147,7 @@ _HOMES = {
 _MODULES = ("datasets", "errors", "findings", "models", "plots", "results", "training")
 
 __all__ = [
+    "Descent",
     "Objective",
     "Operator",
     "ParameterSpace",
@@ -148,12 +161,14 @@ __all__ = [
     "certify",
     "compare",
     "convexity",
+    "critical_point",
     "datasets",
     "directional_curvature",
     "eigenpairs",
     "eigenvector_directions",
     "empirical_fisher",
     "errors",
+    "escape_time",
     "examples_needed",
     "export",
     "findings",
@@ -184,6 +199,9 @@ __all__ = [
     "relative_flatness",
     "report",
     "results",
+    "saddle_index",
+    "semicircle",
+    "semicircle_distance",
     "shape",
     "shifted_valley",
     "spectral_density",

@@ -11,6 +11,7 @@ from theodolite import Operator, results
 from theodolite.curvature import saddle_index
 from theodolite.reporting import report
 from theodolite.reporting.contents import read_trees
+from theodolite.reporting.explanations import EXPLANATIONS
 from theodolite.reporting.saddles import (
     curve_table,
     direction_table,
@@ -60,7 +61,7 @@ def test_tables_hold_the_curve_and_the_lowest_eigenvalues():
     rows = curve_table(index()).rows
     assert [r[1] for r in rows] == ["40", "20", "0"]
     assert [r[3] for r in rows] == ["2", "1", "0"]
-    assert direction_table(index()).rows[0][1].startswith("-0.2")
+    assert direction_table(index()).rows[0][1].startswith("\N{MINUS SIGN}0.2")
 
 
 def test_a_search_says_whether_it_found_one():
@@ -74,6 +75,7 @@ def test_a_search_says_whether_it_found_one():
 def test_the_page_has_the_section(tmp_path: Path):
     page = report(tree(saddle_index=index(), critical_point=search()), tmp_path / "r.html")
     text = page.read_text()
+    assert EXPLANATIONS["saddles"].shows in text
     assert 'id="saddles"' in text
     assert "saddle with at least 2 directions" in text
     assert "a critical point." in text

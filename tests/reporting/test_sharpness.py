@@ -10,6 +10,7 @@ import xarray as xr
 from theodolite import results
 from theodolite.reporting import report
 from theodolite.reporting.contents import read_trees
+from theodolite.reporting.explanations import EXPLANATIONS
 from theodolite.reporting.rescaling import changes, rescaling_sentence
 from theodolite.reporting.sentences import plain_text
 from theodolite.reporting.sharpness import sharpness_panels, sharpness_table
@@ -93,6 +94,7 @@ def test_the_sentence_names_the_measures_that_stay():
 def test_the_page_has_the_section_where_it_was_measured(tmp_path: Path):
     # kills: a section without its table, a section for surveys that measured nothing
     page = report(tree(sharpness=table(), rises=rises()), tmp_path / "r.html").read_text()
+    assert EXPLANATIONS["sharpness"].shows in page
     assert 'id="sharpness"' in page
     assert "largest eigenvalue of the Hessian" in page
     assert "How it can mislead" in page

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from theodolite.curvature.convexity_map import convexity as convexity
+    from theodolite.curvature.critical_points import critical_point as critical_point
+    from theodolite.curvature.descents import Descent as Descent
     from theodolite.curvature.eigenvalues import eigenpairs as eigenpairs
+    from theodolite.curvature.escapes import escape_time as escape_time
     from theodolite.curvature.fitted import surface_curvature as surface_curvature
     from theodolite.curvature.masses import spectral_mass as spectral_mass
     from theodolite.curvature.masses import spectral_summary as spectral_summary
     from theodolite.curvature.nonconvexity import nonconvex as nonconvex
+    from theodolite.curvature.random_spectra import semicircle as semicircle
+    from theodolite.curvature.random_spectra import semicircle_distance as semicircle_distance
+    from theodolite.curvature.saddle_indices import saddle_index as saddle_index
     from theodolite.curvature.smoothing import negative_mass as negative_mass
     from theodolite.curvature.smoothing import smooth as smooth
     from theodolite.curvature.spectrum import assembled_density as assembled_density
@@ -24,13 +30,19 @@ if TYPE_CHECKING:
     from theodolite.curvature.traces import trace as trace
 
 _HOMES = {
+    "Descent": "descents",
     "assembled_density": "spectrum",
     "convexity": "convexity_map",
+    "critical_point": "critical_points",
     "eigenpairs": "eigenvalues",
+    "escape_time": "escapes",
     "moment": "spectrum",
     "negative_mass": "smoothing",
     "nonconvex": "nonconvexity",
     "probe_quadrature": "spectrum",
+    "saddle_index": "saddle_indices",
+    "semicircle": "random_spectra",
+    "semicircle_distance": "random_spectra",
     "smooth": "smoothing",
     "spectral_density": "spectrum",
     "spectral_mass": "masses",
@@ -40,13 +52,19 @@ _HOMES = {
 }
 
 __all__ = [
+    "Descent",
     "assembled_density",
     "convexity",
+    "critical_point",
     "eigenpairs",
+    "escape_time",
     "moment",
     "negative_mass",
     "nonconvex",
     "probe_quadrature",
+    "saddle_index",
+    "semicircle",
+    "semicircle_distance",
     "smooth",
     "spectral_density",
     "spectral_mass",

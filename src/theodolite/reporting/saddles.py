@@ -104,7 +104,7 @@ def search_words(found: xr.Dataset) -> str:
         f"{norms[-1]:.2g} and the loss from {losses[0]:.3g} to {losses[-1]:.3g} in "
         f"{int(found.attrs['products']):,} Hessian products"
     )
-    if not found.attrs.get("accepted"):
+    if str(found.attrs.get("accepted")).lower() != "true":
         return f"{head}; no critical point: {found.attrs['reason']}."
     kind = f", {found['verdict'].values[0]} at the smallest threshold" if "verdict" in found else ""
     return f"{head}: a critical point{kind}."

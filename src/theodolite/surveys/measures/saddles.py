@@ -89,7 +89,8 @@ def opening_search(search: str, most: int, seed: int, target: Target) -> Unit:
 
     def unit(_: int) -> xr.Dataset:
         try:
-            found = critical_point(target.objective, method=search, max_products=most, seed=seed)
+            how: Any = {"method": search, "max_products": most, "seed": seed}
+            found = critical_point(target.objective, **how)
         except NotConverged as error:
             if not isinstance(error.result, xr.Dataset):
                 raise

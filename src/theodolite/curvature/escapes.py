@@ -1,0 +1,269 @@
+"""How many steps descent takes to leave a saddle, beside what linear theory predicts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float64, Shaped
+from torch import Tensor
+
+from theodolite import results, seeds
+from theodolite.curvature.descents import Descent, Line, Outcome, descended, on_sphere
+from theodolite.curvature.escape_fields import Field, field_of
+from theodolite.curvature.escape_noise import Noise, noise_at
+from theodolite.errors import InvalidArgument
+from theodolite.linalg.precision import without_autocast
+from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
+
+
+def escape_time(
+    loss: Any,
+    point: Shaped[Tensor, " params"] | None = None,
+    *,
+    descent: Descent | None = None,
+    displacement: float | Shaped[Tensor, " params"] = 1e-6,
+    radius: float = 0.1,
+    runs: int = 10,
+    seed: int = 0,
+) -> xr.Dataset:
+    r"""Steps until descent from beside a critical point has left it, measured and predicted.
+
+    .. math:: T = \frac{\ln (r / \delta)}{\ln (1 + \eta |\lambda_{\min}|)}, \qquad
+        \delta = |v^\top (\theta_0 - \theta^*) - v^\top g / |\lambda_{\min}||
+
+    Parameters
+    ----------
+    loss
+        An `Objective`, evaluated in float64, or a function of theta that returns a scalar tensor.
+    point
+        The critical point, with an eigenvalue below zero; by default ``objective.start``.
+    descent
+        The kind of descent, its rate and noise; by default ``Descent()``: gradient descent.
+    displacement
+        Length of a random displacement, another in every run, or the displacement itself.
+    radius
+        A run has escaped when :math:`|v^\top (\theta - \theta^*)|` reaches it. The prediction is
+        that of the quadratic model: `radius` must be small beside where that bends.
+    runs
+        Independent runs.
+    seed
+        Of displacements, noise and batches; run `i` does not depend on `runs`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``run``: ``steps`` (NaN unless escaped), ``outcome`` ("escaped", "not escaped",
+        "diverged"), ``predicted`` (T, infinite for :math:`\delta = 0`), ``projection``
+        (:math:`\delta`) and ``loss_drop``. 0-d: ``median_steps``, ``lower_quartile``,
+        ``upper_quartile`` of the steps, runs that did not escape counted as longer than all
+        others (NaN where that is the answer); ``negative_eigenvalue`` and its ``residual``;
+        ``noise_along`` (:math:`v^\top \Sigma v`) and ``noise_mean``
+        (:math:`\operatorname{tr} \Sigma / n`) of the gradients of single examples, the same of
+        the batches (``batch_noise_along``, ``batch_noise_mean``); NaN without data. attrs:
+        ``gradient_norm`` at the point and the settings.
+
+    Notes
+    -----
+    v is the eigenvector of the smallest eigenvalue; where that is repeated, one of them. With
+    gradient descent on a quadratic the steps are T rounded up. With noise, :math:`\delta` is
+    replaced by the root of :math:`\delta^2` and the variance it adds along v:
+    :math:`\eta^2 v^\top \Sigma_B v / ((1 + \eta |\lambda|)^2 - 1)` for noise at every step,
+    :math:`\rho^2 / (n + 2)` for the first jump of radius :math:`\rho`; a typical value then, not
+    that of one run. Noise without a part along v does not escape, whatever its size: symmetric
+    networks and duplicated units stay. Runs go one after another; a step costs one gradient
+    (3 F), or that of a batch. Not checked: that the gradient at `point` is zero otherwise than
+    along v.
+
+    Raises `InvalidArgument` for a point without a certain negative eigenvalue (E-K35), settings
+    out of range (E-K36), batches asked of a loss that has fewer than two (E-K33);
+    `NotConverged` where the smallest eigenvalue was not found.
+
+    References
+    ----------
+    Lee, Simchowitz, Jordan, Recht (2016), COLT (without noise, from almost everywhere).
+    Jin et al. (2017), arXiv:1703.00887 (perturbed). Daneshmand, Kohler, Lucchi, Hofmann (2018),
+    arXiv:1803.05999 (noise along negative curvature).
+
+    Examples
+    --------
+    >>> def saddle(t):
+    ...     return (t[0] ** 2 - t[1] ** 2) / 2
+    >>> at, beside = torch.zeros(2), torch.tensor([0.0, 1e-3])
+    >>> left = escape_time(saddle, at, displacement=beside, runs=1)
+    >>> float(left.steps[0]), round(float(left.predicted[0]), 2)  # ln(100) / ln(1.1)
+    (49.0, 48.32)
+    """
+    chosen = Descent() if descent is None else descent
+    _require(radius, runs, displacement)
+    field, origin, objective = field_of(loss, point)
+    pairs = without_autocast(ritz_pairs)(
+        field.hessian(origin), count=1, which="smallest", tolerance=1e-9, seed=seed
+    )
+    _require_saddle(pairs)
+    line = Line(origin, pairs.vectors[0].double(), radius)
+    noise = noise_at(field, objective, line, seed)
+    chosen = _completed(chosen, field, noise)
+    slope = field.guarded(lambda: field.gradient(origin))
+    runner = _Runner(field, line, chosen, float(pairs.values[0]), noise, slope)
+    made = [_run(runner, displacement, seed, run) for run in range(runs)]
+    facts = {"radius": radius, "runs": runs, "seed": seed, "gradient_norm": float(slope.norm())}
+    if not isinstance(displacement, Tensor):
+        facts["displacement"] = float(displacement)
+    return _dataset(runner, made, pairs, facts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Runner:
+    """What all runs share."""
+
+    field: Field
+    line: Line
+    descent: Descent
+    eigenvalue: float
+    noise: Noise
+    slope: Float64[Tensor, " params"]
+
+
+@dataclass(frozen=True)
+class _Run:
+    steps: int
+    outcome: Outcome
+    projection: float
+    predicted: float
+    loss_drop: float
+
+
+def _run(runner: _Runner, displacement: float | Tensor, seed: int, run: int) -> _Run:
+    field, line = runner.field, runner.line
+    if isinstance(displacement, Tensor):
+        moved = displacement.detach().to(line.origin)
+        if moved.shape != line.origin.shape:
+            raise InvalidArgument(
+                f"displacement must have shape {tuple(line.origin.shape)}; "
+                f"got {tuple(moved.shape)}.",
+                code="E-K36",
+            )
+    else:
+        generator = seeds.torch_generator(seed, "escape displacement", run)
+        moved = displacement * on_sphere(line.origin, generator)
+    start = line.origin + moved
+    generator = seeds.torch_generator(seed, "escape noise", run)
+    steps, end, outcome = field.guarded(
+        lambda: descended(field, start, line, runner.descent, generator)
+    )
+    along = float(torch.dot(line.direction, runner.slope)) / abs(runner.eigenvalue)
+    projection = abs(line.projection(start) - along)
+    drop = field.value(line.origin) - field.value(end)
+    return _Run(steps, outcome, projection, _predicted(runner, projection), drop)
+
+
+def _predicted(runner: _Runner, projection: float) -> float:
+    """Steps of the quadratic model, from the displacement and what noise adds to it."""
+    descent, size = runner.descent, len(runner.slope)
+    growth = 1 + descent.rate * abs(runner.eigenvalue)
+    added = 0.0
+    if descent.method == "stochastic":
+        added = descent.rate**2 * runner.noise.batch_along / (growth**2 - 1)
+    elif descent.method == "isotropic":
+        added = (descent.rate * (descent.noise or 0.0)) ** 2 / (growth**2 - 1)
+    elif descent.method == "perturbed" and float(runner.slope.norm()) <= descent.threshold:
+        added = (descent.noise or 0.0) ** 2 / (size + 2)
+    total = math.sqrt(projection**2 + added)
+    if total == 0:
+        return math.inf
+    return max(0.0, math.log(runner.line.radius / total) / math.log(growth))
+
+
+def _completed(descent: Descent, field: Field, noise: Noise) -> Descent:
+    """With the noise level of equal trace where none was given."""
+    batches = descent.method == "stochastic" or (
+        descent.method == "isotropic" and descent.noise is None
+    )
+    if batches and len(field.shares) < 2:
+        raise InvalidArgument(
+            f"method {descent.method!r} needs an objective with two batches or more in memory.",
+            fix="pass Objective(..., batch_size=...), or Descent(noise=...) for isotropic noise.",
+            code="E-K33",
+        )
+    if descent.method == "isotropic" and descent.noise is None:
+        return replace(descent, noise=math.sqrt(noise.batch_mean))
+    return descent
+
+
+def _dataset(
+    runner: _Runner, made: list[_Run], pairs: RitzPairs, facts: dict[str, Any]
+) -> xr.Dataset:
+    escaped = np.array([r.outcome == "escaped" for r in made])
+    steps = np.where(escaped, [float(r.steps) for r in made], np.inf)
+    low, median, high = np.quantile(steps, [0.25, 0.5, 0.75], method="inverted_cdf")
+    over_runs = {
+        "steps": (_known(steps), "steps until the radius was reached"),
+        "outcome": ([r.outcome for r in made], "escaped, not escaped or diverged"),
+        "predicted": ([r.predicted for r in made], "steps of the quadratic model"),
+        "projection": ([r.projection for r in made], "displacement along the direction"),
+        "loss_drop": ([r.loss_drop for r in made], "loss at the point minus loss at the end"),
+    }
+    noise = runner.noise
+    single = {
+        "median_steps": (_known(median), "median of the steps"),
+        "lower_quartile": (_known(low), "lower quartile of the steps"),
+        "upper_quartile": (_known(high), "upper quartile of the steps"),
+        "negative_eigenvalue": (runner.eigenvalue, "smallest eigenvalue of the Hessian"),
+        "residual": (float(pairs.residuals[0]), "residual of the eigenvalue"),
+        "noise_along": (noise.along, "variance of example gradients along the direction"),
+        "noise_mean": (noise.mean, "mean variance of example gradients over directions"),
+        "batch_noise_along": (noise.batch_along, "variance of batch gradients along it"),
+        "batch_noise_mean": (noise.batch_mean, "mean variance of batch gradients"),
+    }
+    variables: dict[str, results.Variable] = {
+        name: (dims, values, {"long_name": text})
+        for dims, group in ((("run",), over_runs), ((), single))
+        for name, (values, text) in group.items()
+    }
+    return results.dataset(
+        "escape_time",
+        variables,
+        {"run": np.arange(len(made))},
+        **{
+            **runner.field.facts,
+            **_settings(runner.descent),
+            **facts,
+        },
+    )
+
+
+def _settings(descent: Descent) -> dict[str, Any]:
+    """What a descent depends on."""
+    names = ["method", "rate", "noise", "max_steps"]
+    names += ["threshold", "wait"] if descent.method == "perturbed" else []
+    return {name: getattr(descent, name) for name in names}
+
+
+def _known(steps: Any) -> Any:
+    return np.where(np.isfinite(steps), steps, np.nan)
+
+
+def _require(radius: float, runs: int, displacement: float | Tensor) -> None:
+    number = not isinstance(displacement, Tensor)
+    if not 0 < radius < math.inf or runs < 1 or (number and not 0 <= float(displacement) < radius):
+        raise InvalidArgument(
+            "radius must be positive, runs at least 1 and displacement at least 0 and below "
+            f"radius; got {radius}, {runs} and {displacement}.",
+            code="E-K36",
+        )
+
+
+def _require_saddle(pairs: RitzPairs) -> None:
+    value, residual = float(pairs.values[0]), float(pairs.residuals[0])
+    if value + residual >= 0:
+        raise InvalidArgument(
+            f"the smallest eigenvalue at the point is {value:.3g} with a residual of "
+            f"{residual:.3g}: no direction surely curves down.",
+            fix="see saddle_index(hessian(objective, point)); find a saddle by critical_point.",
+            code="E-K35",
+        )
