@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from theodolite.curvature import Descent as Descent
     from theodolite.curvature import convexity as convexity
     from theodolite.curvature import critical_point as critical_point
+    from theodolite.curvature import diagonal as diagonal
+    from theodolite.curvature import effective_dimension as effective_dimension
     from theodolite.curvature import eigenpairs as eigenpairs
     from theodolite.curvature import escape_time as escape_time
+    from theodolite.curvature import frobenius_norm as frobenius_norm
+    from theodolite.curvature import log_determinant as log_determinant
     from theodolite.curvature import saddle_index as saddle_index
     from theodolite.curvature import semicircle as semicircle
     from theodolite.curvature import semicircle_distance as semicircle_distance
@@ -97,7 +101,9 @@ _HOMES = {
     "compare": "surveys",
     "convexity": "curvature",
     "critical_point": "curvature",
+    "diagonal": "curvature",
     "directional_curvature": "sharpness",
+    "effective_dimension": "curvature",
     "eigenpairs": "curvature",
     "eigenvector_directions": "directions",
     "empirical_fisher": "operators",
@@ -106,6 +112,7 @@ _HOMES = {
     "export": "exporting",
     "fisher": "operators",
     "fisher_rao_norm": "sharpness",
+    "frobenius_norm": "curvature",
     "ggn": "operators",
     "gradient_covariance": "operators",
     "gradient_direction": "directions",
@@ -115,6 +122,7 @@ _HOMES = {
     "largest_curvature": "sharpness",
     "layer_rescaling": "sharpness",
     "line": "surfaces",
+    "log_determinant": "curvature",
     "orthogonalized": "directions",
     "pac_bayes_sharpness": "sharpness",
     "plane": "surfaces",
@@ -163,7 +171,9 @@ __all__ = [
     "convexity",
     "critical_point",
     "datasets",
+    "diagonal",
     "directional_curvature",
+    "effective_dimension",
     "eigenpairs",
     "eigenvector_directions",
     "empirical_fisher",
@@ -174,6 +184,7 @@ __all__ = [
     "findings",
     "fisher",
     "fisher_rao_norm",
+    "frobenius_norm",
     "ggn",
     "gradient_covariance",
     "gradient_direction",
@@ -183,6 +194,7 @@ __all__ = [
     "largest_curvature",
     "layer_rescaling",
     "line",
+    "log_determinant",
     "models",
     "orthogonalized",
     "pac_bayes_sharpness",

@@ -1,4 +1,4 @@
-"""How an operator curves: extreme eigenpairs, spectral density, trace.
+"""How an operator curves: extreme eigenpairs, spectral density, trace, diagonal, norm.
 
 Names are imported on first use, so that smoothing a stored density never loads torch.
 """
@@ -12,17 +12,21 @@ if TYPE_CHECKING:
     from theodolite.curvature.convexity_map import convexity as convexity
     from theodolite.curvature.critical_points import critical_point as critical_point
     from theodolite.curvature.descents import Descent as Descent
+    from theodolite.curvature.diagonals import diagonal as diagonal
     from theodolite.curvature.eigenvalues import eigenpairs as eigenpairs
     from theodolite.curvature.escapes import escape_time as escape_time
     from theodolite.curvature.fitted import surface_curvature as surface_curvature
     from theodolite.curvature.masses import spectral_mass as spectral_mass
     from theodolite.curvature.masses import spectral_summary as spectral_summary
     from theodolite.curvature.nonconvexity import nonconvex as nonconvex
+    from theodolite.curvature.norms import frobenius_norm as frobenius_norm
     from theodolite.curvature.random_spectra import semicircle as semicircle
     from theodolite.curvature.random_spectra import semicircle_distance as semicircle_distance
     from theodolite.curvature.saddle_indices import saddle_index as saddle_index
     from theodolite.curvature.smoothing import negative_mass as negative_mass
     from theodolite.curvature.smoothing import smooth as smooth
+    from theodolite.curvature.spectral_functions import effective_dimension as effective_dimension
+    from theodolite.curvature.spectral_functions import log_determinant as log_determinant
     from theodolite.curvature.spectrum import assembled_density as assembled_density
     from theodolite.curvature.spectrum import moment as moment
     from theodolite.curvature.spectrum import probe_quadrature as probe_quadrature
@@ -34,8 +38,12 @@ _HOMES = {
     "assembled_density": "spectrum",
     "convexity": "convexity_map",
     "critical_point": "critical_points",
+    "diagonal": "diagonals",
+    "effective_dimension": "spectral_functions",
     "eigenpairs": "eigenvalues",
     "escape_time": "escapes",
+    "frobenius_norm": "norms",
+    "log_determinant": "spectral_functions",
     "moment": "spectrum",
     "negative_mass": "smoothing",
     "nonconvex": "nonconvexity",
@@ -56,8 +64,12 @@ __all__ = [
     "assembled_density",
     "convexity",
     "critical_point",
+    "diagonal",
+    "effective_dimension",
     "eigenpairs",
     "escape_time",
+    "frobenius_norm",
+    "log_determinant",
     "moment",
     "negative_mass",
     "nonconvex",

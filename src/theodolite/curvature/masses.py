@@ -13,7 +13,7 @@ import xarray as xr
 from jaxtyping import Float64
 
 from theodolite import results
-from theodolite.curvature.smoothing import density_arrays, density_facts, mass_of_first
+from theodolite.curvature.smoothing import mass_of_first, nodes_and_weights, settings_of
 from theodolite.errors import InvalidArgument
 
 
@@ -71,12 +71,12 @@ def spectral_mass(
         raise InvalidArgument(
             f"above must be less than below; got {above:g} and {below:g}.", code="E-C40"
         )
-    node, weight = density_arrays(density)
+    node, weight = nodes_and_weights(density)
     return results.dataset(
         "spectral_mass",
         _described("mass", share(node, weight, above, below), "share of eigenvalues"),
         {"probe": np.arange(len(node))},
-        **{**density_facts(density), "above": above, "below": below},
+        **{**settings_of(density), "above": above, "below": below},
     )
 
 
@@ -157,7 +157,7 @@ def spectral_summary(
     for name, value in (("near_zero", near_zero), ("negative", negative), ("outlying", outlying)):
         _require_share(name, value, 1.0)
     _require_share("tail", tail, 0.5)
-    node, weight = density_arrays(density)
+    node, weight = nodes_and_weights(density)
     top = float(np.abs(np.where(weight > 0, node, 0)).max())
     size = int(density.attrs.get("size", 0)) or 1
     cuts = [max(c * top, np.finfo(np.float64).tiny) for c in (near_zero, negative, outlying)]
@@ -181,7 +181,7 @@ def spectral_summary(
         },
         {"probe": np.arange(len(node))},
         **{
-            **density_facts(density),
+            **settings_of(density),
             "largest_node": top,
             "near_zero": near_zero,
             "negative": negative,

@@ -81,7 +81,7 @@ def smooth(
     1.0
     """
     chosen = _width(width, points, scale)
-    node, weight = density_arrays(density)
+    node, weight = nodes_and_weights(density)
     used = node[weight > 0]
     floor = float(np.abs(used).max()) * 10.0**-DECADES or 1.0
     place = _positions(node, scale, floor)
@@ -109,7 +109,7 @@ def smooth(
             "position": ("eigenvalue", position, {"long_name": "position on the axis"}),
         },
         **{
-            **density_facts(density),
+            **settings_of(density),
             "scale": scale,
             "points": points,
             "width": chosen,
@@ -165,7 +165,7 @@ def negative_mass(density: xr.Dataset, *, threshold: float = 1e-3) -> xr.Dataset
         raise InvalidArgument(
             f"threshold must be above 0 and below 1; got {threshold}.", code="E-C06"
         )
-    node, weight = density_arrays(density)
+    node, weight = nodes_and_weights(density)
     below = (node < -threshold * np.abs(node).max()).sum(1)
     low, sample, high = (mass_of_first(weight, below + shift) for shift in (-1, 0, 1))
     count = len(sample)
@@ -180,7 +180,7 @@ def negative_mass(density: xr.Dataset, *, threshold: float = 1e-3) -> xr.Dataset
             "sample": (("probe",), sample, {"long_name": "share seen by one probe"}),
         },
         {"probe": np.arange(count)},
-        **{**density_facts(density), "threshold": threshold},
+        **{**settings_of(density), "threshold": threshold},
     )
 
 
@@ -204,9 +204,10 @@ def _width(width: float | None, points: int, scale: str) -> float:
     return float(chosen)
 
 
-def density_arrays(
+def nodes_and_weights(
     density: xr.Dataset,
 ) -> tuple[Float64[np.ndarray, "probe step"], Float64[np.ndarray, "probe step"]]:
+    """The arrays of a result of `spectral_density`; raises for another or an incomplete one."""
     if density.attrs.get("quantity") != "spectral_density":
         raise InvalidArgument(
             "density must be a result of spectral_density; got quantity "
@@ -246,7 +247,7 @@ def _cell_averages(
     return np.asarray(np.diff(mass, axis=1) / np.diff(edge))
 
 
-def density_facts(density: xr.Dataset) -> dict[str, object]:
+def settings_of(density: xr.Dataset) -> dict[str, object]:
     """The settings of `density`, without what every result states for itself."""
     own = ("quantity", "schema", "theodolite")
     return {name: value for name, value in density.attrs.items() if name not in own}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +14,10 @@ from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
 from theodolite.linalg.probes import signs
 from theodolite.linalg.products import product, wide_dtype
+from theodolite.linalg.sketch import Progress, Tally, together
 
 PILOT = 16
 """Probes that only estimate the spread; also the fewest the estimate itself is made of."""
-
-NUMBERS = 1 << 24
-"""Probes multiplied at once have at most so many numbers together."""
 
 SHORTFALL = 0.2
 """How often the number of probes may turn out too small for the tolerance."""
@@ -48,7 +45,7 @@ def trace_estimate(
     seed: int = 0,
     max_products: int = 1000,
     batch: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> TraceEstimate:
     r"""Estimate the trace of an operator by Hutchinson's method.
 
@@ -99,41 +96,45 @@ def trace_estimate(
     (3.0, 0.0)
     """
     if batch is None:
-        batch = max(1, min(8, NUMBERS // max(1, operator.size)))
-    _require(tolerance, max_products, batch)
-    plan = 2 * PILOT
-    pilot: list[float] = []
-    samples: list[float] = []
+        batch = together(operator)
+    require_affordable(tolerance, max_products)
+    if batch < 1:
+        raise InvalidArgument(f"batch must be at least 1; got {batch}.", code="E-L22")
+    tally = Tally(2 * PILOT, progress)
+    forms = _drawn(operator, seed, "trace_pilot", PILOT, batch, tally)
+    tally.planned = PILOT + min(probes_needed(forms, tolerance), max_products - PILOT)
+    return fresh_estimate(operator, tally, tolerance=tolerance, seed=seed, batch=batch)
 
-    def draw(into: list[float], stream: str, wanted: int) -> None:
-        while len(into) < wanted:
-            width = min(batch, wanted - len(into))
-            done = len(pilot) + len(samples)
-            into += _forms(operator, seed, stream, range(len(into), len(into) + width), done)
-            if progress is not None:
-                progress(done + width, plan)
 
-    draw(pilot, "trace_pilot", PILOT)
-    plan = PILOT + min(_needed(np.array(pilot), tolerance), max_products - PILOT)
-    draw(samples, "trace", plan - PILOT)
-    kept = np.array(samples)
+def fresh_estimate(
+    operator: Operator, tally: Tally, *, tolerance: float, seed: int, batch: int
+) -> TraceEstimate:
+    """The second stage: probes the pilot has not seen, as many as `tally` still plans."""
+    pilot = tally.done
+    kept = _drawn(operator, seed, "trace", tally.planned - pilot, batch, tally)
     mean, error = float(kept.mean()), float(kept.std(ddof=1)) / math.sqrt(len(kept))
-    return TraceEstimate(mean, error, kept, plan, PILOT, error <= tolerance * abs(mean))
+    return TraceEstimate(mean, error, kept, tally.done, pilot, error <= tolerance * abs(mean))
 
 
-def _forms(operator: Operator, seed: int, stream: str, probes: range, done: int) -> list[float]:
-    """Quadratic forms of some probes, multiplied together."""
-    columns = torch.stack([signs(operator, seed, stream, probe) for probe in probes], 1)
-    images = product(operator, columns, step=done + 1)
+def _drawn(
+    operator: Operator, seed: int, stream: str, probes: int, batch: int, tally: Tally
+) -> Float64[np.ndarray, " probe"]:
+    """Quadratic forms of the first `probes` probes of a stream, some multiplied together."""
+    found: list[float] = []
     wide = wide_dtype(operator.device)
-    return [float(s) for s in torch.sum(columns * images, 0, dtype=wide).cpu()]
+    while len(found) < probes:
+        some = range(len(found), min(len(found) + batch, probes))
+        columns = torch.stack([signs(operator, seed, stream, probe) for probe in some], 1)
+        images = product(operator, columns, step=tally.done + 1)
+        found += [float(s) for s in torch.sum(columns * images, 0, dtype=wide).cpu()]
+        tally.add(len(some))
+    return np.array(found)
 
 
-def _needed(pilot: Float64[np.ndarray, " probe"], tolerance: float) -> int:
+def probes_needed(pilot: Float64[np.ndarray, " probe"], tolerance: float) -> int:
     """Probes that bring the standard error below the tolerance, with a margin for the pilot's
     own uncertainty about the spread."""
-    freedom = len(pilot) - 1
-    variance = float(pilot.var(ddof=1)) * freedom / float(chi2.ppf(SHORTFALL, freedom))
+    variance = with_margin(float(pilot.var(ddof=1)), len(pilot))
     wanted = tolerance * abs(float(pilot.mean()))
     if variance == 0:
         return PILOT
@@ -141,7 +142,13 @@ def _needed(pilot: Float64[np.ndarray, " probe"], tolerance: float) -> int:
     return max(PILOT, math.ceil(min(most, variance / wanted**2))) if wanted > 0 else most
 
 
-def _require(tolerance: float, max_products: int, batch: int) -> None:
+def with_margin(variance: float, samples: int) -> float:
+    """The variance to plan with where so many samples have shown `variance`."""
+    return variance * (samples - 1) / float(chi2.ppf(SHORTFALL, samples - 1))
+
+
+def require_affordable(tolerance: float, max_products: int) -> None:
+    """Raise where nothing can be estimated."""
     if not tolerance > 0:
         raise InvalidArgument(f"tolerance must be above 0; got {tolerance}.", code="E-L20")
     if max_products < 2 * PILOT:
@@ -150,5 +157,3 @@ def _require(tolerance: float, max_products: int, batch: int) -> None:
             why=f"{PILOT} probes estimate the spread and at least {PILOT} more the trace.",
             code="E-L21",
         )
-    if batch < 1:
-        raise InvalidArgument(f"batch must be at least 1; got {batch}.", code="E-L22")

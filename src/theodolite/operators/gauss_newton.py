@@ -12,7 +12,7 @@ from theodolite.errors import TheodoliteWarning, UnsupportedModel
 from theodolite.linalg.operator import Operator
 from theodolite.objective import Objective
 from theodolite.objective.rules import ModelLoss
-from theodolite.operators.products import operator
+from theodolite.operators.products import operator, semidefinite
 
 
 def ggn(
@@ -54,7 +54,8 @@ def ggn(
     -----
     In forward passes (F): 4 a product on kept graphs, 5 in forward mode. A loss that is linear
     in the outputs (`NLLLoss` of log-probabilities, absolute error) makes the matrix zero, with a
-    warning. Not checked: that the loss is convex.
+    warning. Not checked: that the loss is convex, though ``facts["positive_semidefinite"]`` says
+    what is true only then.
 
     Raises `UnsupportedModel` for objectives made by ``Objective.from_batch_loss``, whose outputs
     are not known.
@@ -79,7 +80,8 @@ def ggn(
             fix="build it as Objective(model, loss, data), with loss(outputs, targets).",
             code="E-D20",
         )
-    return operator(GAUSS_NEWTON, objective, theta, engine, memory_budget, verify, _tell_zero)
+    made = operator(GAUSS_NEWTON, objective, theta, engine, memory_budget, verify, _tell_zero)
+    return semidefinite(made)
 
 
 def _tell_zero(rows: Tensor, products: Tensor) -> None:

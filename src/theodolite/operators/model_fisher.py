@@ -9,7 +9,7 @@ from theodolite.engines.fisher_parts import Draw, drawn, kind_of
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
 from theodolite.objective import Objective
-from theodolite.operators.products import operator
+from theodolite.operators.products import operator, semidefinite
 
 
 def fisher(
@@ -80,7 +80,7 @@ def fisher(
     if draws < 1:
         raise InvalidArgument(f"draws must be at least 1; got {draws}.", code="E-D36")
     kind = kind_of(objective.terms) if draw is None else drawn(draw, draws, seed)
-    made = operator(kind, objective, theta, engine, memory_budget, verify)
+    made = semidefinite(operator(kind, objective, theta, engine, memory_budget, verify))
     assert isinstance(made.facts, dict)
     made.facts.update(
         {"labels": "exact"}

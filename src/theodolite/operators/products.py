@@ -77,6 +77,13 @@ def operator(
     return Operator(matvec, len(place), place.dtype, kind.label, place.device, matmat, notes)
 
 
+def semidefinite(made: Operator) -> Operator:
+    """`made`, with the fact that it is positive semidefinite, which trace estimators rely on."""
+    assert isinstance(made.facts, dict)
+    made.facts["positive_semidefinite"] = True
+    return made
+
+
 def _of_all(objective: Objective, body: Callable[[], Tensor]) -> Tensor:
     """`body()`, summed over the ranks that share the objective."""
     if objective.ranks is None:

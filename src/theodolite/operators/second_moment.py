@@ -8,7 +8,7 @@ from torch import Tensor
 from theodolite.engines.empirical_fisher_parts import EMPIRICAL_FISHER
 from theodolite.linalg.operator import Operator
 from theodolite.objective import Objective
-from theodolite.operators.products import operator
+from theodolite.operators.products import operator, semidefinite
 
 
 def empirical_fisher(
@@ -68,4 +68,5 @@ def empirical_fisher(
     tensor([[2., 0.],
             [0., 8.]])
     """
-    return operator(EMPIRICAL_FISHER, objective, theta, engine, memory_budget, verify)
+    made = operator(EMPIRICAL_FISHER, objective, theta, engine, memory_budget, verify)
+    return semidefinite(made)
