@@ -7,9 +7,9 @@ BIN     := .venv/bin
 STAMP   := .venv/.ok
 
 # Numerical kernels on one thread: tests run beside each other, and numbers repeat.
-test bench bench-surfaces findings gallery docs: export OMP_NUM_THREADS ?= 1
+test bench bench-surfaces bench-curvature findings gallery docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports bench bench-surfaces findings gallery docs errors clean
+.PHONY: help setup demo test check lint types imports bench bench-surfaces bench-curvature findings gallery docs errors clean
 
 help:
 	@echo "make demo      train two small networks on shipped data, survey them, print the report's path"
@@ -17,6 +17,7 @@ help:
 	@echo "make check     format, lint, types, import contracts, then every test and doctest"
 	@echo "make bench     time the measurements against their floors"
 	@echo "make bench-surfaces  surfaces against PyPI loss-landscapes, which it installs"
+	@echo "make bench-curvature  curvature against PyHessian, curvlinops and hessian-eigenthings"
 	@echo "make findings  run the published claims and write docs/findings"
 	@echo "make gallery   run the gallery scripts and keep their pictures in build/gallery"
 	@echo "make docs      build the documentation into docs/_build/html"
@@ -55,6 +56,12 @@ bench: $(STAMP)
 bench-surfaces: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --no-input --no-deps -c constraints.txt loss-landscapes==3.0.6
 	@$(BIN)/python -m benchmarks.surfaces
+
+bench-curvature: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --no-input --no-deps -c constraints.txt \
+		pyhessian==0.1 curvlinops-for-pytorch==3.0.1 hessian-eigenthings==1.0.0a5
+	@$(BIN)/python -m benchmarks.curvature
+	@$(BIN)/python -m benchmarks.curvature_solvers
 
 findings: $(STAMP)
 	@$(BIN)/python scripts/write_findings.py

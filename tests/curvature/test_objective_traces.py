@@ -109,10 +109,10 @@ def test_at_another_point():
 
 def test_intervals_hold_as_often_as_they_say():
     # kills: an error that is too small by a half. 200 seeds, 95 %: 90 to 99 of a hundred
-    objective, hits = problem(nn.ReLU(), 60, examples=40), 0
+    objective, hits = problem(nn.ReLU(), 60, examples=16), 0
     exact = float(td.trace(objective, method="exact").trace)
     for seed in range(200):
-        found = td.trace(objective, method="output-space", tolerance=0.2, seed=seed)
+        found = td.trace(objective, method="output-space", tolerance=0.9, seed=seed)
         reach = float(t.ppf(0.975, found.sizes["probe"] - 1)) * float(found.standard_error)
         hits += abs(float(found.trace) - exact) <= reach
     assert 180 <= hits <= 198

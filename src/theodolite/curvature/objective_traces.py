@@ -36,7 +36,7 @@ class OutputTrace:
     """
 
     samples: Samples
-    rest: Samples
+    rest: Float64[np.ndarray, " rest"]
     method: str
     reason: str
     pilot: int
@@ -66,6 +66,7 @@ class Request:
     tolerance: float
     seed: int
     max_products: int
+    engine: str
 
     @property
     def apart(self) -> bool:
@@ -143,7 +144,7 @@ def _exact(request: Request, reason: str, facts: dict[str, Any]) -> OutputTrace:
 def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | None:
     """The Gauss-Newton trace from the outputs and Hutchinson's method on H - GGN."""
     objective, theta = request.objective, request.theta
-    curved, flat = hessian(objective, theta), ggn(objective, theta)
+    curved, flat = (f(objective, theta, engine=request.engine) for f in (hessian, ggn))
 
     def forms(probe: int) -> tuple[float, float]:
         z = signs(curved, request.seed, "remainder", probe)

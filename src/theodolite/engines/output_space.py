@@ -31,7 +31,7 @@ Root = Callable[[Tensor], Tensor]
 ROWS = 8
 """Probes pulled back at once."""
 
-SECTION = 32
+SECTION = 8
 """Examples that share a graph where they are apart: the fewer meet, the less chance products of
 different examples add to the spread, and the more a forward pass costs."""
 

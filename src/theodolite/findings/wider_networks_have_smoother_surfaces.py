@@ -95,7 +95,8 @@ def _measures(network: nn.Module, data: Split, settings: Settings, seed: int) ->
     x, y = data.train
     objective = cross_entropy(network.double(), (x.double(), y))
     largest = eigenpairs(hessian(objective), count=1, seed=seed).eigenvalue[0]
-    found = trace(objective, max_products=settings.products, seed=seed, tolerance=0.05)
+    most = settings.products
+    found = trace(objective, method="hutchinson", max_products=most, seed=seed, tolerance=0.05)
     return {
         "rise": loss_rise(objective, directions=settings.directions, seed=seed),
         "largest_eigenvalue": float(largest),

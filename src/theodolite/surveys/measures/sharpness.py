@@ -76,8 +76,8 @@ def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
 
     def unit(_: int) -> xr.Dataset:
         measures = table(objective, settings, engine, seed)
-        rows = {k: f(objective.start) for k, f in measures.items()}
-        rows = {k: r for k, r in rows.items() if r is not None}
+        found = {k: f(objective.start) for k, f in measures.items()}
+        rows = {k: r for k, r in found.items() if r is not None}
         other, why = rescaled(objective, factor_of(settings))
         again: dict[str, Row | None] = {}
         if other is not None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import xarray as xr
+
 from theodolite.curvature import trace
 from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.hessians import steady_hessian
+from theodolite.surveys.measures.hessians import VARYING, steady_engine
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, share_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
@@ -32,9 +34,16 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
 
 
 def opening(tolerance: float, most: int, seed: int, target: Target) -> Unit:
-    """Prepare the Hessian."""
-    operator = steady_hessian(target.objective)
-    return lambda _: trace(operator, tolerance=tolerance, seed=seed, max_products=most)
+    """Choose how products are made, by rule."""
+    engine = steady_engine(target.objective)
+    how: Any = {"tolerance": tolerance, "seed": seed, "max_products": most, "engine": engine}
+
+    def unit(_: int) -> xr.Dataset:
+        found = trace(target.objective, **how)
+        found.attrs = {k: v for k, v in found.attrs.items() if k not in VARYING or k == "products"}
+        return found
+
+    return unit
 
 
 def settings(tolerance: float, most: int) -> dict[str, Any]:
