@@ -8,7 +8,8 @@ is taken and medians are printed, each with its ratio to the floor of 6 F (4 F f
 "loader" rows have three batches, the last one short. Products are compared first: a peer whose
 product is not the Hessian's is marked, with the relative difference.
 
-Eigenvalues and traces: ``benchmarks.curvature_solvers``. ``make bench-curvature`` installs the peers first.
+Eigenvalues and traces: ``benchmarks.curvature_solvers``. ``make bench-curvature`` installs the
+peers first.
 """
 
 from __future__ import annotations

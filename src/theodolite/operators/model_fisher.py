@@ -66,7 +66,7 @@ def fisher(
     References
     ----------
     Amari (1998), Neural Computation 10. Martens (2020), JMLR 21 (when it is the GGN).
-    Kunstner, Balles, Hennig (2019), arXiv:1905.12558.
+    Kunstner, Hennig, Balles (2019), arXiv:1905.12558.
 
     Examples
     --------

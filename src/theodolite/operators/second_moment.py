@@ -56,7 +56,7 @@ def empirical_fisher(
 
     References
     ----------
-    Kunstner, Balles, Hennig (2019), arXiv:1905.12558 (what it is not).
+    Kunstner, Hennig, Balles (2019), arXiv:1905.12558 (what it is not).
 
     Examples
     --------
