@@ -11,6 +11,7 @@ from scipy.stats import t
 from torch import Tensor, nn
 
 import theodolite as td
+from theodolite.curvature import objective_traces
 from theodolite.errors import InvalidArgument
 
 
@@ -38,7 +39,7 @@ def truth(objective: td.Objective) -> float:
 def test_a_rectified_network_needs_no_hessian_product(steps):
     # kills: products where the identity holds, an error that is not that of the samples
     objective = problem(nn.ReLU(), steps)
-    found = td.trace(objective, tolerance=0.02, seed=1)
+    found = td.trace(objective, method="output-space", tolerance=0.02, seed=1)
     assert found.attrs["method"] == "output-space"
     assert found.attrs["products"] == 0
     assert found.attrs["identity_holds"] == "true"
@@ -48,6 +49,14 @@ def test_a_rectified_network_needs_no_hessian_product(steps):
     assert error == pytest.approx(
         float(found["sample"].std(ddof=1)) / math.sqrt(found.sizes["probe"])
     )
+
+
+def test_few_outputs_are_summed_and_many_sampled(monkeypatch):
+    # kills: a sample where the sum costs less, a sum over very many outputs
+    objective = problem(nn.ReLU())  # 120 examples of 3 outputs
+    assert td.trace(objective).attrs["method"] == "exact"
+    monkeypatch.setattr(objective_traces, "FEW", 359)
+    assert td.trace(objective, tolerance=0.5).attrs["method"] == "output-space"
 
 
 def test_exact_has_no_error():
@@ -120,7 +129,8 @@ def test_intervals_hold_as_often_as_they_say():
 
 def test_a_seed_gives_the_same_numbers():
     objective = problem(nn.ReLU())
-    one, two = (td.trace(objective, tolerance=0.1, seed=3) for _ in range(2))
+    how = {"method": "output-space", "tolerance": 0.1}
+    one, two = (td.trace(objective, seed=3, **how) for _ in range(2))
     np.testing.assert_array_equal(one["sample"], two["sample"])
-    other = td.trace(objective, tolerance=0.1, seed=4)
+    other = td.trace(objective, seed=4, **how)
     assert float(other.trace) != float(one.trace)

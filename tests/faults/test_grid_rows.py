@@ -145,7 +145,7 @@ def test_o14_a_loss_without_derivative_is_told_group_by_group(tmp_path):
     # kills: a survey that dies of a group in which every unit failed
     objective = _of_output(lambda z: torch.full_like(z, 2.0).detach())
     tree = td.survey(objective)
-    found = _numbers(tree, tmp_path, failed="spectrum eigenvalues trace")
+    found = _numbers(tree, tmp_path, failed="spectrum eigenvalues trace sharpness predicted_rise")
     assert found["loss"]["value"] == 2.0
     assert "largest_eigenvalue" not in found
     assert tree["certificate"].attrs["verdict"] == "uncertified"

@@ -46,6 +46,7 @@ class Settings:
             "lines": {"count": 4, "steps": 21},
             "spectrum": {"steps": 30, "probes": 2},
             "trace": {"max_products": 32},
+            "sharpness": {"steps": 3, "draws": 4, "products": 8, "directions": 3},
         }
     )
 

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theodolite.engines.linearity import Linearity, linearity
-from theodolite.engines.output_space import exact, sampled
+from theodolite.engines.output_space import exact, outputs_of, sampled
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.hutchinson import PILOT, probes_needed, with_margin
 from theodolite.linalg.probes import signs
@@ -22,6 +22,9 @@ from theodolite.objective import Objective
 from theodolite.operators import ggn, hessian
 
 Samples = Float64[np.ndarray, " probe"]
+
+FEW = 2000
+"""Up to so many outputs of all examples together, ``"auto"`` sums over them without a sample."""
 
 COST = {"hessian": 6.0, "remainder": 10.0, "output-space": 2.0}
 """Forward passes a probe costs."""
@@ -105,7 +108,7 @@ def output_trace(request: Request, method: str) -> OutputTrace | None:
     facts = {"identity_holds": found.holds, "identity_gap": found.gap}
     if found.holds:
         holds = "tr H = tr GGN: outputs are linear in every parameter tensor by itself"
-        if method == "exact":
+        if method == "exact" or (method == "auto" and few_outputs(request)):
             return _exact(request, holds, facts)
         samples, pilot = ggn_samples(request)
         return OutputTrace(
@@ -120,6 +123,14 @@ def output_trace(request: Request, method: str) -> OutputTrace | None:
             code="E-C42",
         )
     return _with_remainder(request, facts)
+
+
+def few_outputs(request: Request) -> bool:
+    """Whether an exact sum costs no more than a sample."""
+    if not request.apart or request.objective.ranks is not None:
+        return False
+    count = partial(outputs_of, request.objective, request.theta)
+    return int(request.objective.guarded(count, grad=True, second=True)) <= FEW
 
 
 def ggn_samples(request: Request) -> tuple[Samples, int]:
@@ -138,7 +149,9 @@ def _exact(request: Request, reason: str, facts: dict[str, Any]) -> OutputTrace:
         return torch.tensor(value, dtype=torch.float64, device=theta.device)
 
     value = float(request.guarded(whole))
-    return OutputTrace(np.array([value]), np.zeros(0), "exact", reason, 0, 0, 0, facts)
+    outputs = objective.guarded(partial(outputs_of, objective, theta), grad=True, second=True)
+    each = math.ceil(outputs / objective.examples)
+    return OutputTrace(np.array([value]), np.zeros(0), "exact", reason, 0, 0, each, facts)
 
 
 def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | None:

@@ -145,6 +145,15 @@ def sampled(
     return total
 
 
+def outputs_of(problem: Problem, theta: Tensor) -> int:
+    """About how many outputs all examples have together: backward passes `exact` would make."""
+    leaf, total = theta.detach().clone().requires_grad_(True), 0
+    for batch in problem.data:
+        made = graph(problem, leaf, section(batch, 0, 1))
+        total += batch.examples * (0 if made is None else sum(o.numel() for o in made.outputs))
+    return total
+
+
 def exact(problem: Problem, theta: Tensor, *, apart: bool) -> float:
     """The trace without a sample; inside the guard.
 

@@ -31,7 +31,7 @@ def plot_rises(rises: xr.Dataset, ax: Axes) -> Axes:
         mean, error = _mean_and_error(values)
         shown = np.isfinite(mean) & (mean > 0)
         ax.plot(radius[shown], mean[shown], color=color, linestyle=dash, linewidth=1.6, label=label)
-        if values.shape[0] > 1:
+        if values.shape[0] > 1 and shown.any():
             low = np.maximum(mean - BAND * error, mean / 20)
             ax.fill_between(
                 radius[shown],
@@ -42,7 +42,7 @@ def plot_rises(rises: xr.Dataset, ax: Axes) -> Axes:
                 linewidth=0,
             )
     ax.set_xscale("log")
-    if any(line.get_xdata().size for line in ax.get_lines()):  # type: ignore[union-attr]
+    if any(len(line.get_xdata()) for line in ax.get_lines()):  # type: ignore[arg-type]
         ax.set_yscale("log")
         plain_ticks(ax.yaxis)
     plain_ticks(ax.xaxis)
