@@ -70,7 +70,8 @@ def test_an_objective_stands_for_its_hessian() -> None:
     model = torch.nn.Linear(6, 1, bias=False).double()
     found = td.trace(td.Objective(model, torch.nn.MSELoss(), (x, y)), tolerance=0.02)
     exact = 2 * float((x**2).sum()) / 40
-    assert abs(float(found.trace) - exact) <= 4 * float(found.standard_error)
+    assert float(found.trace) == pytest.approx(exact, rel=1e-12)  # few outputs: no sample
+    assert float(found.standard_error) == 0
     assert found.attrs["operator"] == "Hessian"
 
 

@@ -53,7 +53,7 @@ ALIKE = 1e-6
 class Settings:
     """Starts of the search: so many steps of descent, then so much noise, each so many times."""
 
-    seeds: int = 2
+    seeds: int = 3
     starts: int = 1
     steps: tuple[int, ...] = (0, 30, 300)
     noises: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0)
