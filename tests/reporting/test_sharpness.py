@@ -86,7 +86,9 @@ def test_the_sentence_names_the_measures_that_stay():
     assert "one layer times 5" in said
     assert "12 times this one" in said
     assert said.endswith("unchanged: worst case, adaptive (ASAM).")
-    (without,) = read_trees(tree(sharpness=table(0.0, "not asked for")))
+    bare = table(0.0, "not asked for")
+    assert sharpness_table(bare).head == ("measure", "value", "setting")
+    (without,) = read_trees(tree(sharpness=bare))
     assert rescaling_sentence(without) is None
     assert sharpness_panels([without])[0].note == "Not rescaled: not asked for"
 

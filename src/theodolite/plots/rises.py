@@ -49,13 +49,14 @@ def plot_rises(rises: xr.Dataset, ax: Axes) -> Axes:
     trust = trust_radius(rises)
     if np.isfinite(trust):
         ax.axvline(trust, color=palette.MUTED, linestyle=":", linewidth=1.2)
+        right = trust < float(np.sqrt(radius[0] * radius[-1]))
         ax.annotate(
             f"within 10 % up to {plain(float(f'{trust:.2g}'))}",
             (trust, 0.98),
             xycoords=("data", "axes fraction"),
-            xytext=(-4, 0),
+            xytext=(4 if right else -4, 0),
             textcoords="offset points",
-            ha="right",
+            ha="left" if right else "right",
             va="top",
             fontsize=9,
             color=palette.MUTED,

@@ -56,7 +56,7 @@ def _panel(contents: Contents, index: int) -> Panel:
 
 
 def sharpness_table(found: xr.Dataset) -> Table:
-    """One row a measure: value with its error, setting, and the same after the rescaling."""
+    """One row a measure: value with its error, setting and, where known, the rescaling's effect."""
     ratios = changes(found)
     rows = []
     for k, name in enumerate(str(n) for n in found["measure"].values):
@@ -75,7 +75,8 @@ def sharpness_table(found: xr.Dataset) -> Table:
             )
         )
     head = ("measure", "value", "setting", "after rescaling", "sees the rescaling")
-    return Table(head, tuple(rows))
+    shown = len(head) if any(math.isfinite(r) for r in ratios.values()) else 3
+    return Table(head[:shown], tuple(row[:shown] for row in rows))
 
 
 def _moved(ratio: float) -> str:
