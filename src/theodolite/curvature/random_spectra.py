@@ -10,6 +10,7 @@ import xarray as xr
 from jaxtyping import Float64
 
 from theodolite import results
+from theodolite.curvature.smoothing import nodes_and_weights
 from theodolite.errors import InvalidArgument
 
 
@@ -89,8 +90,8 @@ def semicircle_distance(density: xr.Dataset, *, radius: float | None = None) -> 
     quadrature stands for the eigenvalues around it on both sides. The distance of all probes
     together falls with their number, that of one does not. A network's Hessian is far from the
     semicircle: a spike at zero and outliers.
-    Raises `InvalidArgument` for another kind of result or one with gaps (E-K27), for a spectrum
-    that is zero or a radius that is not positive (E-K26).
+    Raises `InvalidArgument` for another kind of result (E-C10) or one with gaps (E-C11), for a
+    spectrum that is zero or a radius that is not positive (E-K26).
 
     References
     ----------
@@ -104,7 +105,7 @@ def semicircle_distance(density: xr.Dataset, *, radius: float | None = None) -> 
     >>> gap.attrs["radius"], round(float(gap.distance), 4)  # 1/4 - (1/2 - 3**.5/4/pi - 1/6)
     (2.0, 0.0545)
     """
-    node, weight = _arrays(density)
+    node, weight = nodes_and_weights(density)
     moment = float((weight * node**2).sum(1).mean())
     chosen = 2 * moment**0.5 if radius is None else radius
     if not 0 < chosen < np.inf:
@@ -151,25 +152,3 @@ def _distance(
     middle = np.cumsum(jump) - jump / 2
     counted = jump > 0
     return float(np.abs(middle - _share(node.ravel()[order], radius))[counted].max())
-
-
-def _arrays(
-    density: xr.Dataset,
-) -> tuple[Float64[np.ndarray, "probe step"], Float64[np.ndarray, "probe step"]]:
-    if density.attrs.get("quantity") != "spectral_density":
-        raise InvalidArgument(
-            "density must be a result of spectral_density; got quantity "
-            f"{density.attrs.get('quantity')!r}.",
-            code="E-K27",
-        )
-    node, weight = (
-        density[name].transpose("probe", "step").values.astype(np.float64)
-        for name in ("node", "weight")
-    )
-    if not (np.isfinite(node).all() and np.isfinite(weight).all()):
-        raise InvalidArgument(
-            "density must be complete; some of its probes are not computed.",
-            fix="select the finished probes first: density.isel(probe=...).",
-            code="E-K27",
-        )
-    return node, weight

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int
 
+from theodolite.curvature.smoothing import mass_of_first
 from theodolite.linalg.ends import LowEnd
 
 MISS = 1e-3
@@ -67,10 +68,9 @@ def masses_below(
     A node stands for eigenvalues on both sides of it: the bounds leave out the last node below
     the cut and take in the first one above (Chebyshev, Markov, Stieltjes).
     """
-    total = np.pad(np.cumsum(weight, axis=1), ((0, 0), (1, 0)))
     below = (node[:, :, None] < -cuts).sum(1)
     low, mass, high = (
-        np.take_along_axis(total, np.clip(below + shift, 0, weight.shape[1]), axis=1)
+        np.stack([mass_of_first(weight, k + shift) for k in below.T], axis=1)
         for shift in (-1, 0, 1)
     )
     return mass, low, high

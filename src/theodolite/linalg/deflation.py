@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 
 from theodolite.errors import InvalidArgument
-from theodolite.linalg.leave_out import ProbeTrace
+from theodolite.linalg.leave_out import ProbeTrace, by_unit_vectors
 from theodolite.linalg.operator import Operator
 from theodolite.linalg.sketch import (
     Progress,
     Tally,
-    exact_trace,
     gram_diagonal,
     images,
     probe_columns,
@@ -72,9 +70,7 @@ def hutch_plus_plus(
     if probes < 2:
         raise InvalidArgument(f"probes must be at least 2; got {probes}.", code="E-L33")
     if 3 * probes >= operator.size:
-        tally = Tally(operator.size, progress)
-        exact = exact_trace(operator, tally)
-        return ProbeTrace(exact, 0.0, np.full(probes, exact), tally.done, exact=True)
+        return by_unit_vectors(operator, probes, progress)
     tally = Tally(3 * probes, progress)
     sketch = images(operator, probe_columns(operator, seed, f"{stream}_sketch", probes), tally)
     basis = torch.linalg.qr(sketch).Q

@@ -10,13 +10,12 @@ import torch
 from jaxtyping import Float64
 
 from theodolite.errors import InvalidArgument
-from theodolite.linalg.leave_out import ProbeTrace, calibrated_error
+from theodolite.linalg.leave_out import ProbeTrace, by_unit_vectors, calibrated_error
 from theodolite.linalg.operator import Operator
 from theodolite.linalg.products import working_dtype
 from theodolite.linalg.sketch import (
     Progress,
     Tally,
-    exact_trace,
     gram,
     gram_diagonal,
     images,
@@ -91,9 +90,7 @@ def xtrace(
     if probes < 2:
         raise InvalidArgument(f"probes must be at least 2; got {probes}.", code="E-L30")
     if 2 * probes >= operator.size:
-        tally = Tally(operator.size, progress)
-        exact = exact_trace(operator, tally)
-        return ProbeTrace(exact, 0.0, np.full(probes, exact), tally.done, exact=True)
+        return by_unit_vectors(operator, probes, progress)
     tally = Tally(2 * probes, progress)
     parts = _parts(operator, seed, stream, probes, resphered, tally)
     samples = _samples(parts)

@@ -29,6 +29,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from theodolite.linalg.operator import Operator
+from theodolite.linalg.sketch import Progress, Tally, exact_trace
+
 
 @dataclass(frozen=True, eq=False)
 class ProbeTrace:
@@ -43,6 +46,13 @@ class ProbeTrace:
     samples: Float64[np.ndarray, " probe"]
     products: int
     exact: bool = False
+
+
+def by_unit_vectors(operator: Operator, probes: int, progress: Progress | None) -> ProbeTrace:
+    """The trace by products with all unit vectors, where so many probes would cost no less."""
+    tally = Tally(operator.size, progress)
+    exact = exact_trace(operator, tally)
+    return ProbeTrace(exact, 0.0, np.full(probes, exact), tally.done, exact=True)
 
 
 def calibrated_error(

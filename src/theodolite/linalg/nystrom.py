@@ -12,10 +12,10 @@ from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from theodolite.errors import InvalidArgument
-from theodolite.linalg.leave_out import ProbeTrace, calibrated_error
+from theodolite.linalg.leave_out import ProbeTrace, by_unit_vectors, calibrated_error
 from theodolite.linalg.operator import Operator
 from theodolite.linalg.products import norm, working_dtype
-from theodolite.linalg.sketch import Progress, Tally, exact_trace, gram, images, probe_columns
+from theodolite.linalg.sketch import Progress, Tally, gram, images, probe_columns
 from theodolite.linalg.symmetry import ASYMMETRY
 
 Square = Float64[np.ndarray, "probe probe"]
@@ -75,9 +75,7 @@ def xnystrace(
     if probes < 2:
         raise InvalidArgument(f"probes must be at least 2; got {probes}.", code="E-L31")
     if probes >= operator.size:
-        tally = Tally(operator.size, progress)
-        exact = exact_trace(operator, tally)
-        return ProbeTrace(exact, 0.0, np.full(probes, exact), tally.done, exact=True)
+        return by_unit_vectors(operator, probes, progress)
     tally = Tally(probes, progress)
     omega = probe_columns(operator, seed, stream, probes, spherical=resphered)
     sketch = images(operator, omega, tally)
