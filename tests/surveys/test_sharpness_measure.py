@@ -15,6 +15,7 @@ import xarray as xr
 from torch import nn
 
 import theodolite as td
+from theodolite.cli.printing import FIVE
 from theodolite.errors import InvalidArgument
 from theodolite.surveys import load_run
 from theodolite.surveys.measures import MEASURES
@@ -128,3 +129,8 @@ def test_settings_that_are_none_are_refused_by_name(name, wrong):
     settings = {**measure.presets["quick"], name: wrong}
     with pytest.raises(InvalidArgument, match=f"{name} of sharpness"):
         measure.groups(target_of(nn.ReLU()), settings, 0)
+
+
+def test_the_command_prints_what_it_measured():
+    # kills: a command whose own numbers are not among those printed at the end
+    assert {"adaptive_sharpness", "average_sharpness"} <= set(FIVE)

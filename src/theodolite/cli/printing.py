@@ -27,6 +27,8 @@ FIVE = (
     "nonconvex_share",
     "negative_weight",
     "trace",
+    "adaptive_sharpness",
+    "average_sharpness",
     "test_loss",
     "accuracy",
 )
