@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -152,9 +153,14 @@ def refuse_detached() -> NoReturn:
     )
 
 
+def all_finite(tensor: Tensor) -> bool:
+    """Whether no entry is NaN or infinite: one sum where that is finite (it may overflow)."""
+    return math.isfinite(float(tensor.sum())) or bool(torch.isfinite(tensor).all())
+
+
 def require_finite(what: str, vector: Tensor, space: Any, cause: str = "") -> None:
     """Raise naming the first parameter tensor in which a vector, or rows of them, is not finite."""
-    if bool(torch.isfinite(vector).all()):
+    if all_finite(vector):
         return
     rows = vector.reshape(-1, space.size)
     bad = [

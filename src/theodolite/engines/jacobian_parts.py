@@ -72,6 +72,7 @@ def jacobian_kind(label: str, what: str, graph: Grapher) -> Kind:
         by(forward),
         by(linearized),
         lambda step: _differences(what, graph, step),
+        patience=10.0,
     )
 
 

@@ -89,7 +89,7 @@ class _Record:
 
     def __init__(self, roots: tuple[nn.Module, ...]) -> None:
         distinct = {id(m): m for root in roots for m in root.modules()}
-        self.modules = [(m, _attributes(m), _mappings(m)) for m in distinct.values()]
+        self.modules = _Registries(distinct.values())
         tensors = {
             id(t): t
             for m in distinct.values()
@@ -109,13 +109,12 @@ class _Record:
         cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
         self.cuda = torch.cuda.get_rng_state_all() if cuda else None
         self.filters = list(warnings.filters)
-        self.environment = dict(os.environ)
+        self.environment = _environment()
         self.levels = (_functorch_depth(), forward_ad._current_level)
 
     def restore(self) -> None:
         self._restore_process()
-        for module, attributes, mappings in self.modules:
-            _restore_module(module, attributes, mappings)
+        self.modules.restore()
         for tensor, grad, requires_grad in self.tensors:
             if tensor.grad is not grad:
                 tensor.grad = grad
@@ -145,9 +144,9 @@ class _Record:
         random.setstate(python_state)
         if self.cuda is not None:
             torch.cuda.set_rng_state_all(self.cuda)
-        if dict(os.environ) != self.environment:  # some modules set variables on first use
+        if _environment() != self.environment:  # some modules set variables on first use
             os.environ.clear()
-            os.environ.update(self.environment)
+            os.environ.update({os.fsdecode(k): os.fsdecode(v) for k, v in self.environment.items()})
         if warnings.filters != self.filters:
             warnings.filters[:] = self.filters  # type: ignore[index]
             warnings._filters_mutated()  # type: ignore[attr-defined]
@@ -156,21 +155,27 @@ class _Record:
 def attributes_kept(model: nn.Module) -> Callable[[], None]:
     """A function that puts the plain attributes and registries of all modules back to what they
     are now: for many evaluations under one guard, each of which must start like the first.
-
-    Most evaluations change nothing, so what is there is first compared by identity, in one go.
     """
-    record = [(m, _attributes(m), _mappings(m)) for m in model.modules()]
-    marks = [_Mark(m.__dict__, attributes) for m, attributes, _ in record]
-    registries = [(m.__dict__[k], v) for m, _, mappings in record for k, v in mappings.items()]
-    marks += [_Mark(own, content) for own, content in registries if content]
-    empty = [own for own, content in registries if not content]  # hooks, mostly: the great part
+    return _Registries(model.modules()).restore
 
-    def restore() -> None:
-        if any(empty) or not all(mark.holds() for mark in marks):
-            for module, attributes, mappings in record:
+
+class _Registries:
+    """Plain attributes and registries of modules, by reference.
+
+    Most bodies change nothing, so what is there is first compared by identity, in one go.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self.record = [(m, _attributes(m), _mappings(m)) for m in modules]
+        held = [(m.__dict__[k], v) for m, _, mappings in self.record for k, v in mappings.items()]
+        self.marks = [_Mark(m.__dict__, attributes) for m, attributes, _ in self.record]
+        self.marks += [_Mark(own, content) for own, content in held if content]
+        self.empty = [own for own, content in held if not content]  # hooks, mostly: the great part
+
+    def restore(self) -> None:
+        if any(self.empty) or not all(mark.holds() for mark in self.marks):
+            for module, attributes, mappings in self.record:
                 _restore_module(module, attributes, mappings)
-
-    return restore
 
 
 class _Mark:
@@ -215,6 +220,11 @@ def _restore_module(
         if not same:
             registry.clear()
             registry.update(content)
+
+
+def _environment() -> dict[Any, Any]:
+    """The variables as the system has them: decoding them all takes longer than a small product."""
+    return dict(getattr(os.environ, "_data", os.environ))
 
 
 def _autocast_state(device: str) -> tuple[bool, torch.dtype]:

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from theodolite.engines.failures import require_finite
+from theodolite.engines.failures import all_finite, require_finite
 from theodolite.engines.memory import default_budget
 from theodolite.engines.parts import Kind
 from theodolite.engines.plans import Plan, planned, products
-from theodolite.engines.selection import PATIENCE, together, tracing_pays
+from theodolite.engines.selection import together, tracing_pays, worth_tracing
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
 from theodolite.objective import Objective
@@ -123,7 +123,7 @@ def _trace_where_it_pays(
 ) -> None:
     """After long work, try linear programs in place of graphs: tracing takes seconds a batch."""
     plan: Plan = held["plan"]
-    long = held["seconds"] > PATIENCE * int(request.objective.data.batches)
+    long = worth_tracing(request.kind, held["seconds"], int(request.objective.data.batches))
     fits = 2 * plan.graph_bytes * len(plan.kept) <= request.budget
     if held["traced"] or request.engine != "auto" or not (long and fits and plan.complete):
         return
@@ -184,7 +184,7 @@ def _columns(request: Request, columns: Tensor) -> Tensor:
             code="E-D02",
         )
     columns = columns.detach().to(request.theta)
-    if not bool(torch.isfinite(columns).all()):
+    if not all_finite(columns):
         raise InvalidArgument(
             "the vector to multiply by holds NaN or infinity.",
             fix="check where it comes from: a norm of zero was divided by, or a step overflowed.",

@@ -1,0 +1,67 @@
+"""Which engine is used: the least of several times counts, and tracing waits for long work."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from theodolite.engines import selection
+from theodolite.engines.failures import all_finite
+from theodolite.engines.gauss_newton_parts import GAUSS_NEWTON
+from theodolite.engines.hessian_parts import HESSIAN
+from theodolite.engines.plans import Plan, planned
+from theodolite.engines.selection import trial, worth_tracing
+from theodolite.testing.objectives import CASES
+
+
+def test_gauss_newton_products_are_traced_sooner() -> None:
+    # Kills: one patience for all kinds; patience by the job and not by the batch.
+    assert worth_tracing(GAUSS_NEWTON, 31.0, 3)
+    assert not worth_tracing(GAUSS_NEWTON, 29.0, 3)
+    assert not worth_tracing(HESSIAN, 31.0, 3)
+    assert worth_tracing(HESSIAN, 181.0, 3)
+
+
+def test_the_least_of_several_times_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Kills: the first time taken, or the last; a slow candidate timed three times.
+    objective = CASES["linear"].objective()
+
+    def plan(paces: list[float]) -> Plan:
+        made = planned(HESSIAN, "kept", objective, objective.start, 1 << 20, most=1)
+        inner = made.kept[0]
+        assert inner is not None
+
+        def part(rows: torch.Tensor, batched: bool) -> torch.Tensor:
+            clock[0] += paces.pop(0)
+            return inner(rows, batched)
+
+        return Plan(made.engine, made.problem, made.leaf, made.build, (part,), 0)
+
+    clock = [0.0]
+    monkeypatch.setattr(selection.time, "perf_counter", lambda: clock[0])
+    rows = torch.ones(1, objective.space.size, dtype=torch.float64)
+    paces = [9.0, 0.05, 0.02, 0.04]
+    quick = plan(paces)
+    found = objective.guarded(lambda: trial(quick, quick.build, rows), grad=True, second=True)
+    assert found is not None
+    assert math.isclose(found.seconds, 0.02)
+    assert not paces
+    paces = [9.0, 0.5, 0.02]
+    slow = plan(paces)
+    found = objective.guarded(lambda: trial(slow, slow.build, rows), grad=True, second=True)
+    assert found is not None
+    assert math.isclose(found.seconds, 0.5)
+    assert paces == [0.02]
+
+
+def test_finite_numbers_whose_sum_overflows_are_finite() -> None:
+    # Kills: the sum alone.
+    huge = torch.full((4,), 3e38)
+    assert not math.isfinite(float(huge.sum()))
+    assert all_finite(huge)
+    for bad in (math.nan, math.inf, -math.inf):
+        assert not all_finite(torch.tensor([1.0, bad, 2.0]))
+    assert not all_finite(torch.tensor([math.inf, -math.inf]))
+    assert all_finite(torch.zeros(0))
