@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
-from theodolite.engines.snapshot import attributes_kept
+from theodolite.engines.snapshot import attributes_kept, preserved
 
 
 def replaced(model: nn.Module) -> None:
@@ -49,3 +50,16 @@ def test_every_kind_of_change_is_undone(change: Callable[[nn.Module], None]) -> 
         assert all(module.__dict__[k] is v for k, v in attributes.items())
         assert all(module._parameters[k] is v for k, v in parameters.items())
         assert not module._forward_hooks
+
+
+def test_environment_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Kills: variables not compared, removed ones not put back, values left undecoded.
+    monkeypatch.setenv("THEODOLITE_OLD", "as it was, ä")
+    before = dict(os.environ)
+
+    def body() -> None:
+        os.environ["THEODOLITE_NEW"] = "1"
+        del os.environ["THEODOLITE_OLD"]
+
+    preserved((nn.Linear(1, 1),), body)
+    assert dict(os.environ) == before

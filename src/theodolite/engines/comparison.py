@@ -40,7 +40,7 @@ class Verification:
     - "missing": differences at several steps confirm each other and not the product;
     - "non-smooth": they do not confirm each other here, but agree with the product nearby;
     - "coarse": the gradient goes in stairs, which follow the product;
-    - "unclear": they confirm each other nowhere.
+    - "unclear": they confirm each other nowhere, or the product is made of rounding.
 
     ``names`` are the tensors it is about (of all that are ``off``), ``gap`` the largest relative
     difference left beyond rounding, ``step`` where it was reached. ``silent`` tensors have zero
@@ -48,7 +48,7 @@ class Verification:
     `stillness.Still`).
     ``false_gradient`` is how far, relative to it, the gradient is from the derivative of the loss;
     looked at only where something is missing. ``asymmetry`` is by how much of a product u'Hv and
-    v'Hu differ.
+    v'Hu differ (0 where the product is made of rounding).
     """
 
     outcome: str
