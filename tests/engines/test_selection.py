@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from theodolite.engines.failures import all_finite
 from theodolite.engines.gauss_newton_parts import GAUSS_NEWTON
 from theodolite.engines.hessian_parts import HESSIAN
 from theodolite.engines.plans import Plan, planned
-from theodolite.engines.selection import trial, worth_tracing
+from theodolite.engines.selection import together, trial, worth_tracing
 from theodolite.testing.objectives import CASES
 
 
@@ -65,3 +68,41 @@ def test_finite_numbers_whose_sum_overflows_are_finite() -> None:
         assert not all_finite(torch.tensor([1.0, bad, 2.0]))
     assert not all_finite(torch.tensor([math.inf, -math.inf]))
     assert all_finite(torch.zeros(0))
+
+
+def paced(seconds: Callable[[int], float], clock: list[float]) -> Plan:
+    """A plan whose part takes `seconds(rows together)`."""
+    objective = CASES["linear"].objective()
+
+    def part(rows: torch.Tensor, batched: bool) -> torch.Tensor:
+        clock[0] += seconds(len(rows)) if batched else len(rows)
+        return 2 * rows
+
+    return Plan("kept", objective, objective.start, HESSIAN.keep, (part,), 1 << 10)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "graph", "rows", "chunk"),
+    [
+        (lambda k: 0.1 * k, 1 << 10, 64, 8),  # 32 together are as fast as 8
+        (lambda k: 1.0 + 0.1 * k, 1 << 10, 64, 32),  # overhead: the more the better
+        (lambda k: 1.0 + 0.1 * k, 1 << 10, 31, 8),  # not shown by fewer rows
+        (lambda k: 1.0 + 0.1 * k, 1 << 30, 64, 8),  # 32 such graphs would not fit
+        (lambda k: 1.0 * k, 1 << 10, 64, 1),  # no faster than one by one
+        (lambda k: 1.0, 1 << 10, 2, 8),  # two rows show that it pays, not how many
+    ],
+)
+def test_as_many_rows_go_together_as_is_faster(
+    seconds: Callable[[int], float],
+    graph: int,
+    rows: int,
+    chunk: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Kills: one size for all; sizes tried that the rows cannot show, or that do not fit.
+    clock = [0.0]
+    monkeypatch.setattr(selection.time, "perf_counter", lambda: clock[0])
+    plan = replace(paced(seconds, clock), graph_bytes=graph)
+    notes: dict[str, Any] = {"engine_times": {}, "engines_dropped": {}}
+    some = torch.ones(rows, len(plan.leaf), dtype=torch.float64)
+    assert together(plan, some, notes).chunk == chunk

@@ -88,6 +88,7 @@ def test_rows_that_go_through_a_graph_together(make, engine, monkeypatch):
     # kills: chunks put together in another order; a chunk of one row left unbatched wrongly;
     # an engine named by the caller that lets a clock decide how it rounds
     monkeypatch.setattr(selection, "MARGIN", 0.0)  # together is "faster", whatever the clock says
+    monkeypatch.setattr(selection, "WORTHWHILE", float("inf"))  # on a slow machine as well
     objective = CASES["layer norm"].objective()
     operator = make(objective, memory_budget=None if engine == "kept" else 0)
     m = vectors(operator.size, 11)
@@ -236,6 +237,13 @@ def test_after_long_work_linear_programs_take_over(monkeypatch):
         torch.testing.assert_close(operator.matvec(v), before, rtol=0, atol=1e-12)
         expected = dense(CASES["class weights"]) @ v
         torch.testing.assert_close(before, expected, rtol=0, atol=1e-12)
+        # kills: rows that went together through a graph sent so through a program that cannot
+        torch.testing.assert_close(
+            operator.matmat(torch.stack([v, v], 1)),
+            expected[:, None].expand(-1, 2),
+            rtol=0,
+            atol=1e-12,
+        )
 
 
 def test_scipy_finds_the_same_eigenvalues():

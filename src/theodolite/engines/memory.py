@@ -14,13 +14,16 @@ LARGEST, SHARE = 2 << 30, 0.3
 """Kept graphs take at most 2 GiB and at most 30 % of the memory that is free, by default."""
 
 
+def free_bytes(device: torch.device) -> int:
+    """Bytes of memory that are free on `device` now."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
 def default_budget(device: torch.device) -> int:
     """Bytes that graphs may take on `device` when the caller names no budget."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-    else:
-        free = psutil.virtual_memory().available
-    return min(LARGEST, int(SHARE * free))
+    return min(LARGEST, int(SHARE * free_bytes(device)))
 
 
 def held_bytes(build: Callable[[], Any]) -> int:

@@ -15,16 +15,13 @@ from theodolite.engines.memory import held_bytes
 from theodolite.engines.parts import NARROW_STEP, STEP, Builder, Kind, Part
 from theodolite.engines.problem import MISTAKES, Problem, default_dtype, in_float64
 
-CHUNK = 8
-"""Rows that go through the graph at once where that is faster: memory grows with it."""
-
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The parts of a matrix at one point: some kept, the others built at every product.
 
-    ``graph_bytes`` is what the first batch's graph saves; ``batched`` sends rows through a graph
-    together rather than one by one.
+    ``graph_bytes`` is what the first batch's graph saves; ``chunk`` rows go through a graph
+    together, or one by one.
     """
 
     engine: str
@@ -33,7 +30,7 @@ class Plan:
     build: Builder
     kept: tuple[Part | None, ...]
     graph_bytes: int
-    batched: bool = False
+    chunk: int = 1
 
     @property
     def complete(self) -> bool:
@@ -95,7 +92,7 @@ def products(plan: Plan, rows: Float[Tensor, "k params"]) -> Float[Tensor, "k pa
 
     def add(part: Part | None) -> bool:
         if part is not None:
-            total.add_(applied(part, wide, batched=plan.batched))
+            total.add_(applied(part, wide, plan.chunk))
         return part is not None
 
     for part in plan.kept:
@@ -109,13 +106,13 @@ def products(plan: Plan, rows: Float[Tensor, "k params"]) -> Float[Tensor, "k pa
     return total.to(rows.dtype)
 
 
-def applied(part: Part, rows: Tensor, *, batched: bool) -> Tensor:
-    """One part times rows, in chunks where they go together."""
-    if not batched or len(rows) == 1:
+def applied(part: Part, rows: Tensor, chunk: int) -> Tensor:
+    """One part times rows, `chunk` of them together."""
+    if chunk == 1 or len(rows) == 1:
         return part(rows, False).detach()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of each operation it has to loop over
-        return torch.cat([part(chunk, True) for chunk in rows.split(CHUNK)]).detach()
+        return torch.cat([part(some, True) for some in rows.split(chunk)]).detach()
 
 
 def by_differences(kind: Kind, problem: Problem, theta: Tensor) -> Plan:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from theodolite.engines.parts import Builder, Kind, Part
-from theodolite.engines.plans import CHUNK, Plan, applied
+from theodolite.engines.plans import Plan, applied
 from theodolite.engines.problem import MISTAKES
 from theodolite.errors import TheodoliteError
 
@@ -22,6 +22,9 @@ MARGIN = 1.2
 
 WORTHWHILE = 0.02
 """Seconds a product on one batch must take before another engine is worth measuring."""
+
+CHUNKS, ROOM = (8, 32), 2 << 30
+"""Numbers of rows tried together; more than the first only where as many graphs take 2 GiB."""
 
 REPEATED = 0.3
 """Seconds within which a candidate is timed again, up to three times: the least time counts."""
@@ -35,7 +38,7 @@ class Trial:
     product: Tensor
 
 
-def trial(plan: Plan, build: Builder, rows: Tensor, *, batched: bool = False) -> Trial | None:
+def trial(plan: Plan, build: Builder, rows: Tensor, *, chunk: int = 1) -> Trial | None:
     """One product on the first batch that counts, after one to warm up.
 
     The time includes making the part where the plan does not keep it. None where every batch is
@@ -45,14 +48,14 @@ def trial(plan: Plan, build: Builder, rows: Tensor, *, batched: bool = False) ->
     part, batch = (held[0], None) if held else _first(plan, build)
     if part is None:
         return None
-    applied(part, rows, batched=batched)
+    applied(part, rows, chunk)
     spent: list[float] = []
     while len(spent) < 3 and sum(spent) < REPEATED:
         began = time.perf_counter()
         if not plan.kept:
             part = build(plan.problem, plan.leaf, batch)
             assert part is not None
-        product = applied(part, rows, batched=batched)
+        product = applied(part, rows, chunk)
         spent.append(time.perf_counter() - began)
     return Trial(min(spent), product)
 
@@ -139,13 +142,34 @@ def tracing_pays(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) ->
 
 
 def together(plan: Plan, rows: Tensor, notes: dict[str, Any]) -> Plan:
-    """The plan with rows going through the graph together, where one batch shows it is faster."""
-    some = rows[:CHUNK]
-    base = trial(plan, plan.build, some)
+    """The plan with rows going through the graph together, as many as one batch shows is faster.
+
+    Sizes are tried from the smallest on while each is clearly faster than the one before; a
+    product shows no more than the rows it has.
+    """
+    for chunk in CHUNKS:
+        bulky = not 0 < chunk * plan.graph_bytes <= ROOM
+        if chunk > CHUNKS[0] and (len(rows) < chunk or bulky):
+            break
+        if plan.chunk >= chunk:
+            continue
+        wider = _wider(plan, chunk, rows[:chunk], notes)
+        if wider is plan:
+            break
+        plan = wider
+    return plan
+
+
+def _wider(plan: Plan, chunk: int, rows: Tensor, notes: dict[str, Any]) -> Plan:
+    """The plan with `chunk` rows together if that is faster, else the plan itself."""
+    base = trial(plan, plan.build, rows, chunk=plan.chunk)
     if base is None:
         return plan
-    name = f"{plan.engine}, {len(some)} vectors"
-    notes["engine_times"][name] = base.seconds
-    name += " together"
-    faster = attempted(name, lambda: trial(plan, plan.build, some, batched=True), base, notes)
-    return replace(plan, batched=faster)
+    name = f"{plan.engine}, {len(rows)} vectors"
+    notes["engine_times"][name if plan.chunk == 1 else f"{name} by {plan.chunk}"] = base.seconds
+
+    def made() -> Trial | None:
+        return trial(plan, plan.build, rows, chunk=chunk)
+
+    faster = attempted(f"{name} together", made, base, notes)
+    return replace(plan, chunk=chunk) if faster else plan

@@ -8,15 +8,20 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from theodolite.engines.memory import free_bytes
 from theodolite.errors import InvalidArgument, NotConverged
 from theodolite.linalg import krylov as states
 from theodolite.linalg.iteration import Goal, Outcome, Progress, outcome
 from theodolite.linalg.operator import Operator
+from theodolite.linalg.products import working_dtype
 from theodolite.linalg.selection import Which, require_which
 
 ROUNDING = 4.0
 """Residuals are reported no smaller than this many roundings of the largest product, times the
 root of the number of products."""
+
+CAREFREE, SHARE = 1 << 30, 0.5
+"""A basis of more bytes than this takes at most this share of the memory that is free."""
 
 BASIS, NUMBERS = 200, 1 << 24
 """By default up to so many vectors are held, as long as they are no more than so many numbers."""
@@ -77,7 +82,8 @@ def ritz_pairs(
         Rayleigh-Ritz, then the directions in which their residuals are largest.
     basis
         Vectors held, by default ``2 * max(count, k) + 30``, and up to 200 where they are at most
-        16 million numbers. Fewer means more products.
+        16 million numbers; fewer, down to ``max(count + k, 2 * k) + 10``, where those would take
+        more than half of the memory that is free. Fewer means more products.
     max_products
         By default ``500 + 50 * count``.
     miss_probability
@@ -116,7 +122,7 @@ def ritz_pairs(
     [5.0, 5.0]
     """
     rows = 1 if start is None else len(start)
-    held = _default_basis(operator.size, max(count, rows)) if basis is None else basis
+    held = _default_basis(operator, count, rows) if basis is None else basis
     products = 500 + 50 * count if max_products is None else max_products
     require_which(which)
     _require_counts(operator.size, count, rows, held, products)
@@ -160,8 +166,18 @@ def _pairs(reached: Outcome) -> RitzPairs:
     )
 
 
-def _default_basis(size: int, pairs: int) -> int:
-    return max(2 * pairs + 30, min(size, BASIS, NUMBERS // size))
+def _default_basis(operator: Operator, count: int, rows: int) -> int:
+    size = operator.size
+    wanted = max(2 * max(count, rows) + 30, min(size, BASIS, NUMBERS // size))
+    row = size * working_dtype(operator).itemsize
+    if wanted * row <= CAREFREE:
+        return wanted
+    fitting = int(SHARE * free_bytes(operator.device)) // row
+    return max(_least_basis(size, count, rows), min(wanted, fitting))
+
+
+def _least_basis(size: int, count: int, rows: int) -> int:
+    return min(size, max(count + rows, 2 * rows) + 10)
 
 
 def _require_counts(size: int, count: int, rows: int, basis: int, products: int) -> None:
@@ -171,7 +187,7 @@ def _require_counts(size: int, count: int, rows: int, basis: int, products: int)
             fix=f"pass count={size} or fewer; there are no more eigenvalues than that.",
             code="E-L13",
         )
-    least = min(size, max(count + rows, 2 * rows) + 10)
+    least = _least_basis(size, count, rows)
     if basis < least:
         raise InvalidArgument(
             f"basis must be at least {least} for {count} pairs; got {basis}.", code="E-L14"

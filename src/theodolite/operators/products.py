@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from theodolite.engines.failures import all_finite, require_finite
 from theodolite.engines.memory import default_budget
 from theodolite.engines.parts import Kind
 from theodolite.engines.plans import Plan, planned, products
-from theodolite.engines.selection import together, tracing_pays, worth_tracing
+from theodolite.engines.selection import CHUNKS, together, tracing_pays, worth_tracing
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
 from theodolite.objective import Objective
@@ -105,16 +104,18 @@ def _notes(request: Request) -> dict[str, Any]:
 
 
 def _widened(request: Request, rows: Tensor, notes: dict[str, Any], held: dict[str, Any]) -> Plan:
-    """The first product with several vectors decides whether they go through a graph together.
+    """The first product with several vectors decides whether they go through a graph together,
+    and the first with many how many.
 
     The clock decides, and rounding depends on it: an engine named by the caller takes one vector
     at a time.
     """
     plan: Plan = held["plan"]
-    named = request.engine != "auto"
-    if named or len(rows) < 2 or "together" in held or plan.engine == "differences":
+    settled = request.engine != "auto" or plan.engine == "differences"
+    shown = sum(len(rows) >= least for least in (2, *CHUNKS[1:]))
+    if settled or shown <= held.get("together", 0):
         return plan
-    held["together"] = True
+    held["together"] = shown
     return together(plan, rows, notes)
 
 
@@ -140,7 +141,9 @@ def _trace_where_it_pays(
                 request.budget,
                 graph_bytes=size,
             )
-            held["plan"] = replace(made, batched=plan.batched)
+            # whether rows go together through a linear program is another question
+            held["plan"] = made
+            held.pop("together", None)
             notes["engine"] = made.engine
 
     request.objective.guarded(body, grad=True, second=True)
