@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -107,3 +109,24 @@ def test_thresholds_that_are_none(arguments, message):
 def test_an_interval_that_is_none():
     with pytest.raises(InvalidArgument, match="above must be less than below; got 1 and 1"):
         spectral_mass(density(5, 1), above=1.0, below=1.0)
+
+
+def test_the_edges_of_the_bulk_lie_between_their_bounds():
+    """Signs see every eigenvalue of a diagonal matrix with the same weight: quantiles are known.
+
+    Kills: a bound at the node itself, the neighbor on the other side, bounds exchanged.
+    """
+    values = torch.cat([torch.linspace(-1, 1, 300) ** 3, torch.tensor([5.0, 9.0])]).double()
+    exact = np.sort(values.numpy())
+    operator = Operator.from_matrix(torch.diag(values))
+    for steps in (6, 15, 40):
+        density = spectral_density(operator, steps=steps, probes=3, seed=steps)
+        for tail in (0.01, 0.05, 0.2):
+            found = spectral_summary(density, tail=tail)
+            for name, q in (("bulk_low", tail), ("bulk_high", 1 - tail)):
+                true = exact[math.ceil(q * len(exact) - 1e-9) - 1]
+                low, high = (float(found[f"{name}_{k}"]) for k in ("low", "high"))
+                assert np.isnan(low) or low - 1e-12 <= true
+                assert np.isnan(high) or true <= high + 1e-12
+                assert not low > float(found[name])
+                assert not high < float(found[name])

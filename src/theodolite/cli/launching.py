@@ -246,7 +246,7 @@ def accepted(made: Any, tasks: Sequence[Task]) -> Sequence[Any]:
 
 def waited(jobs: Sequence[Any]) -> list[tuple[int, str]]:
     """Wait for tasks of this machine, ending them if stopped; those that failed, and why."""
-    from theodolite.cli.running import terminating
+    from theodolite.cli.stopping import terminating
 
     try:
         with terminating():

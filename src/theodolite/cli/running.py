@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from theodolite.cli import launching, printing, scale_lines, terminal, watching
+from theodolite.cli import (
+    launching,
+    printing,
+    scale_lines,
+    spectrum_lines,
+    terminal,
+    watching,
+)
 from theodolite.cli.consent import refuse_costly
 from theodolite.cli.durations import parse_duration
 from theodolite.cli.failures import FAILED, INCOMPLETE
@@ -21,6 +25,7 @@ from theodolite.cli.folders import default_folder, resume_command
 from theodolite.cli.options import Options
 from theodolite.cli.precision import precision_line
 from theodolite.cli.scale import Spread, engine_of
+from theodolite.cli.stopping import terminating
 from theodolite.errors import InvalidArgument
 from theodolite.surveys import surveying
 from theodolite.surveys.configuration import Configuration, from_table, read_toml
@@ -41,8 +46,6 @@ from theodolite.surveys.target import Target
 from theodolite.surveys.workers import threads
 
 Complete = Callable[[dict[str, Any]], dict[str, Any]]
-
-TERMINATED = 143
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,20 +72,21 @@ def measured(
     measures: Iterable[str] | None = None,
     family: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    also: Mapping[str, Mapping[str, Any]] | None = None,
     complete: Complete | None = None,
 ) -> int:
-    """Run ``survey``, or one family of measurements with some settings changed."""
+    """Run ``survey``, or one family of measurements (and `also` others) with settings changed."""
     table = read_toml(options.config) if options.config is not None else {}
-    names = [family] if family else measures if measures is not None else table.get("measures")
+    own = [family, *(also or {})] if family else []
+    names = own or (measures if measures is not None else table.get("measures"))
     preset = options.preset or table.get("preset", "quick")
-    settings = {
-        k: dict(v) for k, v in table.get("settings", {}).items() if not family or k == family
-    }
+    settings = {k: dict(v) for k, v in table.get("settings", {}).items() if not own or k in own}
     if options.preset is not None and options.config is not None:
         settings = {}  # a preset named on the command line is the whole answer
     if family:
-        given = {k: v for k, v in (changes or {}).items() if v is not None}
-        settings[family] = {**settings.get(family, {}), **given}
+        for name, new in {family: changes or {}, **(also or {})}.items():
+            given = {k: v for k, v in new.items() if v is not None}
+            settings[name] = {**settings.get(name, {}), **given}
         if complete is not None:
             base = {**MEASURES[family].presets.get(preset, {}), **settings[family]}
             settings[family] = complete(base)
@@ -240,23 +244,6 @@ def kept(job: Job, target: Target) -> Store | None:
     return reading_store(place) if (place / "zarr.json").exists() else None
 
 
-@contextmanager
-def terminating() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does, with everything saved; undone afterwards."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise SystemExit(TERMINATED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def with_signals(job: Job, target: Target, plan: Plan) -> Finished:
     """Do the work; stopped from outside, say how to go on."""
     try:
@@ -285,6 +272,7 @@ def concluded(job: Job, finished: Finished) -> int:
     tree, outcome = finished.tree, finished.outcome
     page = printing.write_reports(tree, job.path)
     terminal.say(printing.headline_lines(tree))
+    terminal.say(spectrum_lines.lines(tree))
     failures = printing.failure_lines(tree)
     if failures:
         terminal.say(failures)

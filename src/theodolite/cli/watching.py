@@ -17,7 +17,7 @@ from theodolite.surveys.plan import Plan
 Advance = Callable[[str, float], None]
 """Tells how far a stage of several is, as a fraction."""
 
-NOUNS = {"planes": "rows", "lines": "lines", "spectrum": "probes"}
+NOUNS = {"planes": "rows", "lines": "lines"}
 
 
 @contextmanager

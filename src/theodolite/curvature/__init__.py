@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from theodolite.curvature.convexity_map import convexity as convexity
     from theodolite.curvature.critical_points import critical_point as critical_point
+    from theodolite.curvature.density_facts import spectral_facts as spectral_facts
     from theodolite.curvature.descents import Descent as Descent
     from theodolite.curvature.diagonals import diagonal as diagonal
+    from theodolite.curvature.diagonals_by_layer import layer_diagonals as layer_diagonals
     from theodolite.curvature.eigenvalues import eigenpairs as eigenpairs
     from theodolite.curvature.escapes import escape_time as escape_time
     from theodolite.curvature.fitted import surface_curvature as surface_curvature
+    from theodolite.curvature.layer_shares import layer_table as layer_table
+    from theodolite.curvature.layer_spectra import layer_spectrum as layer_spectrum
     from theodolite.curvature.masses import spectral_mass as spectral_mass
     from theodolite.curvature.masses import spectral_summary as spectral_summary
     from theodolite.curvature.nonconvexity import nonconvex as nonconvex
@@ -43,6 +47,9 @@ _HOMES = {
     "eigenpairs": "eigenvalues",
     "escape_time": "escapes",
     "frobenius_norm": "norms",
+    "layer_diagonals": "diagonals_by_layer",
+    "layer_spectrum": "layer_spectra",
+    "layer_table": "layer_shares",
     "log_determinant": "spectral_functions",
     "moment": "spectrum",
     "negative_mass": "smoothing",
@@ -53,6 +60,7 @@ _HOMES = {
     "semicircle_distance": "random_spectra",
     "smooth": "smoothing",
     "spectral_density": "spectrum",
+    "spectral_facts": "density_facts",
     "spectral_mass": "masses",
     "spectral_summary": "masses",
     "surface_curvature": "fitted",
@@ -69,6 +77,9 @@ __all__ = [
     "eigenpairs",
     "escape_time",
     "frobenius_norm",
+    "layer_diagonals",
+    "layer_spectrum",
+    "layer_table",
     "log_determinant",
     "moment",
     "negative_mass",
@@ -79,6 +90,7 @@ __all__ = [
     "semicircle_distance",
     "smooth",
     "spectral_density",
+    "spectral_facts",
     "spectral_mass",
     "spectral_summary",
     "surface_curvature",

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import torch
 import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
 from theodolite import results
 from theodolite.errors import NotConverged
+from theodolite.linalg.iteration import ROUNDINGS
 from theodolite.linalg.operator import Operator
+from theodolite.linalg.pair_bounds import PairBounds, pair_bounds
 from theodolite.linalg.precision import without_autocast
-from theodolite.linalg.selection import Which
+from theodolite.linalg.selection import Which, preference, thresholds
 from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
+
+MISSED = 0.01
+"""Gaps are stated where an overlooked eigenvalue is less likely than this."""
 
 
 def eigenpairs(
@@ -59,23 +66,30 @@ def eigenpairs(
     -------
     xarray.Dataset
         Dimension coordinate ``eigenvalue`` in descending order of value, whatever `which` is,
-        and ``residual(eigenvalue)``: a true eigenvalue lies that near. With `vectors`, also
-        ``vector(eigenvalue, params)``. attrs: ``products``, ``converged``,
-        ``miss_probability`` (a bound on the chance that a wanted eigenvalue was overlooked),
-        ``asymmetry`` (relative, of the products seen) and the settings.
+        and ``residual(eigenvalue)``: a true eigenvalue lies that near. Where the other
+        eigenvalues found, and the interval left for those not sought, keep a distance
+        ``gap_estimate``: ``quadratic_bound`` of the eigenvalue's error and ``angle_sine``, that
+        of the angle to the true vector (or to those of all pairs the residuals cannot tell
+        apart); else NaN. With `vectors`, also ``vector(eigenvalue, params)``. attrs:
+        ``products``, ``converged``, ``miss_probability`` (a bound on the chance that a wanted
+        eigenvalue was overlooked), ``asymmetry`` (relative, of the products seen) and the
+        settings.
 
     Notes
     -----
     Thick-restart Lanczos with full reorthogonalization: about 15 products for the largest
     eigenvalue and 35 for the ten largest of a trained network, several times that at an end
-    where eigenvalues crowd. Memory ``2 * count + 30`` vectors. `theodolite.linalg.thick_restart`
-    has the details and further settings. Raises `NotConverged` with the same dataset as
-    ``result``. A residual bounds the error of an eigenvalue; it does not say that the operator
-    is the Hessian of a smooth function: see `theodolite.certify`.
+    where eigenvalues crowd. The residual is a bound; the other two are bounds if the gap is
+    right, and that rests on Ritz values: it is stated where ``miss_probability`` is at most
+    0.01, never for the innermost wanted pair, whose neighbor was not sought. Memory ``2 * count
+    + 30`` vectors. `theodolite.linalg.thick_restart` has the details and further settings.
+    Raises `NotConverged` with the same dataset as ``result``. A residual bounds the error of an
+    eigenvalue; it does not say that the operator is the Hessian of a smooth function: see
+    `theodolite.certify`.
 
     References
     ----------
-    Wu, Simon (2000), SIAM J. Matrix Anal. Appl. 22.
+    Wu, Simon (2000), SIAM J. Matrix Anal. Appl. 22. `theodolite.linalg.pair_bounds` for bounds.
 
     Examples
     --------
@@ -107,11 +121,46 @@ def eigenpairs(
     return described(pairs)
 
 
+def _bounds(operator: Operator, pairs: RitzPairs, which: str, tolerance: float) -> PairBounds:
+    """Bounds beyond the residuals, as far as the search for overlooked eigenvalues went.
+
+    An eigenvalue that was neither found nor wanted lies between the `thresholds`, or beyond them
+    by what passes for settled.
+    """
+    values, residuals = pairs.values.numpy(), pairs.residuals.numpy()
+    unseen: tuple[float, float] | None = None
+    if len(values) < operator.size:
+        low, high = -np.inf, np.inf
+        if pairs.converged and pairs.miss_probability <= MISSED:
+            least = ROUNDINGS * float(torch.finfo(pairs.vectors.dtype).eps)
+            slack = max(tolerance, least) * float(np.abs(values).max())
+            low, high = thresholds(values[preference(values, which)], which)
+            low, high = low - slack, high + slack
+        unseen = low, high
+    return pair_bounds(values, residuals, unseen=unseen, rounding=pairs.rounding)
+
+
 def _dataset(operator: Operator, pairs: RitzPairs, *, vectors: bool, **settings: Any) -> xr.Dataset:
     """Pairs in the schema of every result that holds eigenvalues."""
     dims = ("eigenvalue",)
+    bounds = _bounds(operator, pairs, str(settings["which"]), float(settings["tolerance"]))
     variables: dict[str, results.Variable] = {
-        "residual": (dims, pairs.residuals.numpy(), {"long_name": "residual |A v - lambda v|"})
+        "residual": (dims, pairs.residuals.numpy(), {"long_name": "residual |A v - lambda v|"}),
+        "gap_estimate": (
+            dims,
+            bounds.gap,
+            {"long_name": "distance to the other eigenvalues, estimated from Ritz values"},
+        ),
+        "quadratic_bound": (
+            dims,
+            bounds.error,
+            {"long_name": "bound of the eigenvalue's error if the gap is right"},
+        ),
+        "angle_sine": (
+            dims,
+            bounds.sine,
+            {"long_name": "bound of the sine of the vector's angle if the gap is right"},
+        ),
     }
     if vectors:
         held = pairs.vectors.cpu().numpy()

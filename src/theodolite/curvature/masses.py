@@ -130,8 +130,8 @@ def spectral_summary(
     xarray.Dataset
         ``near_zero_mass``, ``negative_mass`` and ``outliers`` (a number of eigenvalues), each with
         ``_error`` (over probes), ``_low`` and ``_high`` (what the nodes allow); ``bulk_low`` and
-        ``bulk_high`` with errors; ``mean`` (the trace over the size) and ``second_moment`` with
-        errors; all 0-d, and samples along ``probe``.
+        ``bulk_high`` likewise (a bound beyond the last node is NaN); ``mean`` (the trace over the
+        size) and ``second_moment`` with errors; all 0-d, and samples along ``probe``.
 
     Notes
     -----
@@ -165,9 +165,8 @@ def spectral_summary(
     below = share(node, weight, -math.inf, -cuts[1])
     inner = share(node, weight, -cuts[2], cuts[2])
     outer = Share(size * (1 - inner.sample), size * (1 - inner.high), size * (1 - inner.low))
+    edges = {"bulk_low": tail, "bulk_high": 1 - tail}
     plain = {
-        "bulk_low": (_quantile(node, weight, tail), f"quantile {tail:g} of the spectrum"),
-        "bulk_high": (_quantile(node, weight, 1 - tail), f"quantile {1 - tail:g} of the spectrum"),
         "mean": ((weight * node).sum(1), "mean eigenvalue"),
         "second_moment": ((weight * node**2).sum(1), "mean squared eigenvalue"),
     }
@@ -177,6 +176,7 @@ def spectral_summary(
             **_described("near_zero_mass", zero, "share of eigenvalues near zero"),
             **_described("negative_mass", below, "share of negative eigenvalues"),
             **_described("outliers", outer, "number of eigenvalues far from zero"),
+            **{k: v for n, q in edges.items() for k, v in _edge(n, node, weight, q).items()},
             **{k: v for n, p in plain.items() for k, v in _plain(n, *p).items()},
         },
         {"probe": np.arange(len(node))},
@@ -191,14 +191,26 @@ def spectral_summary(
     )
 
 
-def _quantile(
-    node: Float64[np.ndarray, "probe step"], weight: Float64[np.ndarray, "probe step"], q: float
-) -> Float64[np.ndarray, " probe"]:
-    """For each probe, the first node up to which at least `q` of the weight lies."""
+def _edge(
+    name: str,
+    node: Float64[np.ndarray, "probe step"],
+    weight: Float64[np.ndarray, "probe step"],
+    q: float,
+) -> dict[str, results.Variable]:
+    """A quantile: for each probe the first node up to which at least `q` of the weight lies.
+
+    That of the probe's own measure lies between the neighbors (Chebyshev, Markov, Stieltjes).
+    """
     reached = np.cumsum(weight, axis=1) >= q - 1e-12
-    last = node.shape[1] - 1
-    first = np.where(reached.any(1), reached.argmax(1), last)
-    return np.asarray(node[np.arange(len(node)), first])
+    first = np.where(reached.any(1), reached.argmax(1), node.shape[1] - 1)
+    beside = np.pad(node, ((0, 0), (1, 1)), constant_values=np.nan)
+    low, sample, high = (beside[np.arange(len(node)), first + k] for k in (0, 1, 2))
+    label = f"quantile {q:g} of the spectrum"
+    return {
+        **_plain(name, sample, label),
+        f"{name}_low": ((), low.mean(), {"long_name": "lower bound from the nodes"}),
+        f"{name}_high": ((), high.mean(), {"long_name": "upper bound from the nodes"}),
+    }
 
 
 def _described(name: str, found: Share, label: str) -> dict[str, results.Variable]:

@@ -180,11 +180,18 @@ def planned(
         return {
             f"{name}.{dims}" if dims else name: partial(write_csv, table, name)
             for name, result in kept.items()
-            for dims, table in tables_of(result).items()
+            for dims, table in tables_of(_readable(result)).items()
         }
     if form in MESHES:
         return {k: partial(_mesh, v, form, settings) for k, v in kept.items()}
     return {k: partial(_figure, v, form, settings) for k, v in kept.items()}
+
+
+def _readable(result: xr.Dataset) -> xr.Dataset:
+    """Without the eigenvectors a run keeps for warm starts: millions of rows beside ten numbers."""
+    if "layout" not in result.attrs or "vector" not in result:
+        return result
+    return result.drop_vars("vector").assign_attrs(left_out="vector: export to nc for it")
 
 
 def _only(tree: xr.DataTree, what: Sequence[str], kept: dict[str, xr.Dataset]) -> xr.DataTree:

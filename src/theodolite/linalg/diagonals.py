@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from theodolite.errors import InvalidArgument
@@ -17,16 +18,26 @@ from theodolite.linalg.sketch import Progress, Tally, together, unit_columns
 
 @dataclass(frozen=True, eq=False)
 class DiagonalEstimate:
-    """Both of shape ``(size,)`` and float64 (float32 where the device has no other)."""
+    """Both of shape ``(size,)`` and float64 (float32 where the device has no other).
+
+    ``sums`` has a row a probe and a column a group where groups were given (one exact row where
+    the answer is exact), else no columns.
+    """
 
     diagonal: Float[Tensor, " size"]
     standard_error: Float[Tensor, " size"]
     products: int
+    sums: Float64[np.ndarray, "probe group"]
     exact: bool = False
 
 
 def diagonal_estimate(
-    operator: Operator, *, probes: int, seed: int = 0, progress: Progress | None = None
+    operator: Operator,
+    *,
+    probes: int,
+    seed: int = 0,
+    groups: Int64[Tensor, " size"] | None = None,
+    progress: Progress | None = None,
 ) -> DiagonalEstimate:
     r"""Estimate the diagonal of an operator.
 
@@ -40,6 +51,9 @@ def diagonal_estimate(
         At least 2.
     seed
         Probe `i` depends on `seed` and `i` alone.
+    groups
+        The group of each entry, numbered from 0: each probe's sums over groups are returned, so
+        that a sum, whose entries' errors are correlated, has an error of its own.
     progress
         Called as ``progress(products done, products planned)``.
 
@@ -80,9 +94,11 @@ def diagonal_estimate(
             image = product(operator, units, step=tally.done + 1)
             mean[rows] = (units * image).sum(0, dtype=wide)
             tally.add(len(rows))
-        return DiagonalEstimate(mean, torch.zeros_like(mean), tally.done, exact=True)
+        exact_sums = _sums(mean, groups)[None]
+        return DiagonalEstimate(mean, torch.zeros_like(mean), tally.done, exact_sums, exact=True)
     tally = Tally(probes, progress)
     squares = torch.zeros_like(mean)
+    sums = []
     width = together(operator)
     while tally.done < probes:
         some = range(tally.done, min(tally.done + width, probes))
@@ -92,6 +108,17 @@ def diagonal_estimate(
             change = sample.to(wide) - mean
             mean += change / (count + 1)
             squares += change * (sample.to(wide) - mean)
+            sums.append(_sums(sample.to(wide), groups))
         tally.add(len(some))
     error = (squares / (probes - 1) / probes).sqrt()
-    return DiagonalEstimate(mean, error, tally.done)
+    return DiagonalEstimate(mean, error, tally.done, np.stack(sums))
+
+
+def _sums(
+    entries: Float[Tensor, " size"], groups: Int64[Tensor, " size"] | None
+) -> Float64[np.ndarray, " group"]:
+    if groups is None:
+        return np.zeros(0)
+    total = entries.new_zeros(int(groups.max()) + 1)
+    total.index_add_(0, groups.to(entries.device), entries)
+    return np.asarray(total.to("cpu", torch.float64).numpy())

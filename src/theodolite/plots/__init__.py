@@ -13,6 +13,7 @@ from theodolite.plots.density import (
     smooth_together,
     wide_spread,
 )
+from theodolite.plots.density_by_layer import draw_layer_curve, layer_densities
 from theodolite.plots.dress import distance_label
 from theodolite.plots.eigenvalues import plot_eigenvalues
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
@@ -52,10 +53,12 @@ __all__ = [
     "density_floor",
     "distance_label",
     "draw_curve",
+    "draw_layer_curve",
     "finished",
     "finite_values",
     "heights",
     "kernel_words",
+    "layer_densities",
     "line_from_plane",
     "minimum",
     "negative_share",

@@ -31,6 +31,9 @@ NEEDED = {
     "spectral_density": {"node", "weight"},
     "eigenpairs": {"residual"},
     "trace": {"trace", "standard_error"},
+    "frobenius_norm": {"frobenius_norm", "norm_error"},
+    "layer_diagonals": {"mean", "smallest", "largest"},
+    "layer_spectra": {"node", "weight", "trace"},
     "convexity": {"ratio", "smallest_eigenvalue", "status"},
     "sharpness": {"value", "rescaled_value", "kind"},
     "predicted_rise": {"measured", "predicted", "trust_radius"},
@@ -60,6 +63,9 @@ class Contents:
     spectrum: xr.Dataset | None = None
     eigenvalues: xr.Dataset | None = None
     trace: xr.Dataset | None = None
+    frobenius: xr.Dataset | None = None
+    diagonals: xr.Dataset | None = None
+    layers: xr.Dataset | None = None
     convexity: xr.Dataset | None = None
     sharpness: xr.Dataset | None = None
     rises: xr.Dataset | None = None
@@ -156,6 +162,9 @@ def _contents(tree: Any, label: str | None) -> Contents:
         spectrum=spectrum if spectrum is not None and spectrum.sizes["probe"] else None,
         eigenvalues=first("eigenpairs"),
         trace=first("trace"),
+        frobenius=first("frobenius_norm"),
+        diagonals=first("layer_diagonals"),
+        layers=first("layer_spectra"),
         convexity=first("convexity"),
         sharpness=first("sharpness"),
         rises=first("predicted_rise"),

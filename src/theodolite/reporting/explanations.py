@@ -55,10 +55,19 @@ EXPLANATIONS = {
         "smoothing",
     ),
     "eigenvalues": Explanation(
-        "The computed ends of the spectrum; within each bar lies a true eigenvalue.",
+        "The computed ends of the spectrum; within each bar lies a true eigenvalue. The table adds "
+        "how near it lies, and how far the vector is turned, if the gap to the others is right.",
         "The bar bounds the distance to some eigenvalue. It cannot show that one was missed "
         "between two others, and it says nothing about other data than the examples used.",
         "subset",
+    ),
+    "layers": Explanation(
+        "The spectrum of every layer's own block of the Hessian: how much curvature it has when "
+        "the other layers hold still, and its share of the whole trace.",
+        "What lies between layers is not here: the largest curvature of the whole can be several "
+        "times that of any block. Shares change when layers are rescaled, which leaves the "
+        "network as it is; compare shapes of one network, not sizes between networks.",
+        "normalization",
     ),
     "convexity": Explanation(
         "The smallest eigenvalue of the full Hessian over the largest, at points of the first "

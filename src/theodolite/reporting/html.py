@@ -11,11 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from theodolite.plots import plain, status_counts
-from theodolite.reporting import assets, pictures, provenance, sparks, tables
+from theodolite.reporting import assets, pictures, provenance, sparks, spectra, tables
 from theodolite.reporting.contents import Contents, Reportable, read_trees
 from theodolite.reporting.convexity import convexity_caption
 from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
 from theodolite.reporting.files import write_text
+from theodolite.reporting.layers import layer_panels
 from theodolite.reporting.multiples import multiples_picture
 from theodolite.reporting.numbers import parts
 from theodolite.reporting.numbers import text as number_text
@@ -72,6 +73,8 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             rows=tables.headline_rows(summary.models),
             wide_spectrum=content["wide_within"] is not None,
             sections=_sections(surveys, summary),
+            layers=layer_panels(surveys),
+            spectra=spectra,
             shapes=shape_panels(surveys),
             sharpness=sharpness_panels(surveys),
             saddles=saddle_panels(surveys),

@@ -12,6 +12,7 @@ from theodolite.reporting.comparison import words_between
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.headline import Headline, json_attr
 from theodolite.reporting.sentences import Sentence
+from theodolite.reporting.spectrum_values import spectrum_json
 from theodolite.reporting.trajectory_words import with_path
 from theodolite.reporting.trust import Fact, facts_about, shared_facts
 from theodolite.reporting.words import words_about
@@ -64,6 +65,7 @@ class ModelSummary:
     facts: tuple[Fact, ...]
     advice: tuple[Advice, ...]
     provenance: Mapping[str, Any]
+    spectrum: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def _model(contents: Contents) -> ModelSummary:
         facts=facts_about(contents),
         advice=_advice(contents),
         provenance=json_attr(contents.attrs, "provenance", dict),
+        spectrum=spectrum_json(contents),
     )
 
 

@@ -56,7 +56,7 @@ def headline_rows(models: Sequence[ModelSummary]) -> tuple[HeadlineRow, ...]:
 def plane_table(plane: xr.Dataset, variable: str = "loss") -> Table:
     """The loss at no more than eleven points a direction."""
     ordered = plane.transpose("alpha", "beta", ...)
-    i, j = (_spread(ordered.sizes[d]) for d in ("alpha", "beta"))
+    i, j = (spread_out(ordered.sizes[d]) for d in ("alpha", "beta"))
     values = ordered[variable].values[np.ix_(i, j)]
     known = status_of(plane, variable)
     status = np.full(values.shape, OK) if known is None else known[np.ix_(i, j)]
@@ -78,7 +78,7 @@ def plane_table(plane: xr.Dataset, variable: str = "loss") -> Table:
 
 def line_table(lines: Sequence[xr.Dataset]) -> Table:
     """The loss along every random line, no more than eleven points each."""
-    k = _spread(lines[0].sizes["alpha"])
+    k = spread_out(lines[0].sizes["alpha"])
     head = ("distance", *(f"line {n + 1}" for n in range(len(lines))))
     rows = []
     for alpha in lines[0]["alpha"].values[k]:
@@ -96,7 +96,33 @@ def eigenvalue_table(contents: Contents) -> Table | None:
         (str(k + 1), text(Number(float(pairs["eigenvalue"][k]), float(pairs["residual"][k]))))
         for k in range(pairs.sizes["eigenvalue"])
     )
-    return Table(("rank", "eigenvalue ± residual"), rows)
+    head = ("rank", "eigenvalue ± residual")
+    if "gap_estimate" not in pairs or not np.isfinite(pairs["gap_estimate"].values).any():
+        return Table(head, rows)
+    further = (
+        "gap to the others, estimated",
+        "error at most, if the gap is right",
+        "angle of the vector at most",
+    )
+    return Table((*head, *further), tuple(r + _by_gap(pairs, k) for k, r in enumerate(rows)))
+
+
+def angle_text(sine: float) -> str:
+    """An angle in degrees from its sine.
+
+    >>> angle_text(0.5), angle_text(1e-5)
+    ('30°', '5.7e-4°')
+    """
+    return f"{plain(float(f'{math.degrees(math.asin(min(1.0, sine))):.2g}'))}°"
+
+
+def _by_gap(pairs: xr.Dataset, k: int) -> tuple[str, ...]:
+    """What the gap to the other eigenvalues says of a pair; empty where it says nothing."""
+    names = ("gap_estimate", "quadratic_bound", "angle_sine")
+    gap, error, sine = (float(pairs[n][k]) for n in names)
+    if not math.isfinite(gap):
+        return "", "", ""
+    return *(plain(float(f"{v:.2g}")) for v in (gap, error)), angle_text(sine)
 
 
 def convexity_table(convexity: xr.Dataset) -> Table:
@@ -107,7 +133,7 @@ def convexity_table(convexity: xr.Dataset) -> Table:
 def training_table(history: xr.Dataset) -> Table:
     """The history at no more than eleven epochs."""
     names = [n for n in ("loss", "test_loss", "accuracy", "test_accuracy") if n in history]
-    k = _spread(history.sizes["epoch"])
+    k = spread_out(history.sizes["epoch"])
     rows = tuple(
         (
             plain(float(history["epoch"][row])),
@@ -126,7 +152,7 @@ def _gap(cells: Sequence[Headline | None]) -> str:
     return text(gap).removesuffix(" exact") if math.isfinite(gap.value) else ""
 
 
-def _spread(size: int) -> np.ndarray:
+def spread_out(size: int) -> np.ndarray:
     """At most eleven indices from first to last, evenly spaced."""
     count = min(size, MOST_ROWS)
     return np.unique(np.linspace(0, size - 1, count).round().astype(int))

@@ -56,3 +56,13 @@ def normalization_of(settings: Mapping[str, Any], measure: str) -> str | None:
             code="E-S07",
         )
     return None if value == "none" else str(value)
+
+
+def flag_of(settings: Mapping[str, Any], measure: str, name: str) -> bool:
+    """True or false."""
+    value = settings[name]
+    if not isinstance(value, bool):
+        raise InvalidArgument(
+            f"{name} of {measure} must be true or false; got {value!r}.", code="E-S07"
+        )
+    return value
