@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from theodolite.errors import InvalidArgument, NotConverged, NotFinite
+from theodolite.linalg import thick_restart
 from theodolite.linalg.operator import Operator
 from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
 from theodolite.testing import oracles
@@ -219,3 +220,18 @@ def test_a_product_that_is_not_finite_is_named() -> None:
     operator = Operator(lambda v: v / 0.0, 9, torch.float64, "poles")
     with pytest.raises(NotFinite, match="product 1 of 'poles' is not finite in 9 of 9"):
         ritz_pairs(operator, count=1)
+
+
+def test_a_large_basis_takes_at_most_half_of_the_free_memory(monkeypatch):
+    # kills: the limit left out, the limit on small ones too, fewer vectors than the method needs
+    operator = Operator.from_matrix(torch.diag(torch.linspace(1, 2, 60, dtype=torch.float64)))
+    full = ritz_pairs(operator, count=2)
+    assert full.basis == 60
+    monkeypatch.setattr(thick_restart, "free_bytes", lambda device: 2 * 20 * 60 * 8)
+    assert ritz_pairs(operator, count=2).basis == 60
+    monkeypatch.setattr(thick_restart, "CAREFREE", 0)
+    tight = ritz_pairs(operator, count=2)
+    assert tight.basis == 20
+    torch.testing.assert_close(tight.values, full.values, rtol=1e-6, atol=0)
+    monkeypatch.setattr(thick_restart, "free_bytes", lambda device: 0)
+    assert ritz_pairs(operator, count=2).basis == 13

@@ -33,6 +33,7 @@ def eigenpairs(
     seed: int = 0,
     vectors: bool = False,
     start: Float[Tensor, "k size"] | None = None,
+    basis: int | None = None,
     max_products: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
@@ -57,6 +58,9 @@ def eigenpairs(
         Rows of shape ``(k, size)`` to begin with: the vectors at the last checkpoint,
         while little has changed, make the next measurement cost `k` products and the search
         for others, 5 to 10.
+    basis
+        Vectors held: by default ``2 * count + 30``, fewer where they would take more than half of
+        the memory that is free, more for small networks. Fewer means more products.
     max_products
         By default ``500 + 50 * count``.
     progress
@@ -72,8 +76,8 @@ def eigenpairs(
         of the angle to the true vector (or to those of all pairs the residuals cannot tell
         apart); else NaN. With `vectors`, also ``vector(eigenvalue, params)``. attrs:
         ``products``, ``converged``, ``miss_probability`` (a bound on the chance that a wanted
-        eigenvalue was overlooked), ``asymmetry`` (relative, of the products seen) and the
-        settings.
+        eigenvalue was overlooked), ``asymmetry`` (relative, of the products seen), the
+        vectors held (``basis``) with their memory (``basis_bytes``), and the settings.
 
     Notes
     -----
@@ -81,9 +85,9 @@ def eigenpairs(
     eigenvalue and 35 for the ten largest of a trained network, several times that at an end
     where eigenvalues crowd. The residual is a bound; the other two are bounds if the gap is
     right, and that rests on Ritz values: it is stated where ``miss_probability`` is at most
-    0.01, never for the innermost wanted pair, whose neighbor was not sought. Memory ``2 * count
-    + 30`` vectors. `theodolite.linalg.thick_restart` has the details and further settings.
-    Raises `NotConverged` with the same dataset as ``result``. A residual bounds the error of an
+    0.01, never for the innermost wanted pair, whose neighbor was not sought. Memory: `basis`
+    vectors and what a product takes. `theodolite.linalg.thick_restart` has the details. Raises
+    `NotConverged` with the same dataset as ``result``. A residual bounds the error of an
     eigenvalue; it does not say that the operator is the Hessian of a smooth function: see
     `theodolite.certify`.
 
@@ -112,6 +116,7 @@ def eigenpairs(
             tolerance=tolerance,
             seed=seed,
             start=start,
+            basis=basis,
             max_products=max_products,
             progress=progress,
         )
@@ -180,5 +185,7 @@ def _dataset(operator: Operator, pairs: RitzPairs, *, vectors: bool, **settings:
             "converged": pairs.converged,
             "miss_probability": pairs.miss_probability,
             "asymmetry": pairs.asymmetry,
+            "basis": pairs.basis,
+            "basis_bytes": pairs.basis * operator.size * pairs.vectors.itemsize,
         },
     )

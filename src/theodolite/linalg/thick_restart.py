@@ -34,8 +34,8 @@ class RitzPairs:
     ``residuals`` are norms of ``A v - value v``: an eigenvalue of `A` lies that near.
     ``miss_probability`` bounds the chance that an eigenvalue beyond the wanted ones was
     overlooked; ``asymmetry`` is the largest relative difference seen between <u, A v> and
-    <v, A u>. ``rounding`` is how far rounding and asymmetry alone may move an eigenvalue; it is
-    in the residuals.
+    <v, A u>. ``basis`` is the number of vectors held. ``rounding`` is how far rounding and
+    asymmetry alone may move an eigenvalue; it is in the residuals.
     """
 
     values: Float64[Tensor, " pair"]
@@ -45,6 +45,7 @@ class RitzPairs:
     converged: bool
     miss_probability: float
     asymmetry: float
+    basis: int
     rounding: float = 0.0
 
 
@@ -165,6 +166,7 @@ def _pairs(reached: Outcome) -> RitzPairs:
         converged=reached.converged,
         miss_probability=reached.miss_probability,
         asymmetry=krylov.asymmetry / krylov.scale if krylov.scale else 0.0,
+        basis=len(krylov.rows),
         rounding=floor,
     )
 
