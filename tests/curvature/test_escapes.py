@@ -217,3 +217,52 @@ def test_what_it_refuses() -> None:
     unchecked = getattr(escape_time, "__wrapped__", escape_time)
     with pytest.raises(InvalidArgument, match=r"displacement must have shape \(2,\)"):
         unchecked(valley, ORIGIN, displacement=torch.zeros(3))
+
+
+def test_curves_are_the_ways_of_the_runs_and_change_nothing() -> None:
+    # kills: distances not absolute, a way that goes on after its run, a loss that moves the runs.
+    how = {"displacement": 1e-4, "runs": 5, "seed": 3, "descent": Descent(rate=0.2)}
+    plain = escape_time(quadratic, torch.zeros(3), **how)
+    found = escape_time(quadratic, torch.zeros(3), curves=True, **how)
+    assert plain.steps.values.tolist() == found.steps.values.tolist()
+    growth, step = 1 + 0.2 * 3, found.step.values
+    for run in range(5):
+        last = int(found.steps[run])
+        exact = float(found.projection[run]) * growth ** np.minimum(step, last)
+        np.testing.assert_allclose(found.distance[run], exact, rtol=1e-9)
+        # the other two coordinates shrink: the loss is that of the direction in the end
+        bent = -1.5 * float(found.distance[run, -1]) ** 2
+        assert float(found.rise[run, -1]) == pytest.approx(bent, rel=1e-6)
+        assert float(found.rise[run, -1]) == pytest.approx(-float(found.loss_drop[run]))
+    start = float(found.projection.median())
+    np.testing.assert_allclose(found.theory, start * growth**step, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["isotropic", "perturbed", "stochastic"])
+def test_theory_is_the_root_mean_square_of_many_linear_runs(method: str) -> None:
+    # kills: noise that is there from the first step or never, a jump that builds up.
+    size = 1e-7
+    loss: object = noisy(0, 1, scale=size) if method == "stochastic" else valley
+    noise = None if method == "stochastic" else size
+    runs = 40 if method == "stochastic" else 300  # gradients of batches are slow
+    descent = Descent(method, noise=noise, max_steps=10)
+    found = escape_time(
+        loss, ORIGIN, descent=descent, displacement=0.0, runs=runs, curves=True, seed=5
+    )
+    square = (found.distance**2).mean("run").values
+    for k in (1, 3, 10):
+        ratio = square[k] / float(found.theory[k]) ** 2
+        assert abs(ratio - 1) < 4 * math.sqrt(2 / runs), (k, ratio)
+
+
+def test_curves_of_an_objective_leave_its_runs_alone() -> None:
+    # kills: a loss evaluated inside the guard that draws numbers or moves the model.
+    objective = noisy(0, 1, scale=0.1)
+    how = {"displacement": 1e-4, "runs": 3, "seed": 1, "descent": Descent("stochastic")}
+    before = objective.start.clone()
+    plain = escape_time(objective, ORIGIN, **how)
+    found = escape_time(objective, ORIGIN, curves=True, **how)
+    np.testing.assert_array_equal(plain.steps, found.steps)
+    np.testing.assert_array_equal(plain.loss_drop, found.loss_drop)
+    np.testing.assert_allclose(found.rise[:, -1], -found.loss_drop, rtol=1e-12)
+    assert torch.equal(before, objective.start)

@@ -21,7 +21,7 @@ GROUPS = {
         "trajectory": ("trajectory:trajectory", "Path of the training over a plane."),
         "spectrum": ("spectrum:spectrum", "Eigenvalues of the Hessian."),
         "saddles": ("saddles:saddles", "Directions that curve down, and critical points."),
-        "sharpness": ("sharpness:sharpness", "How sharp the loss is, by eight definitions."),
+        "sharpness": ("sharpness:sharpness", "How sharp the loss is, by all definitions."),
         "volume": ("volume:volume", "Loss over grids of three or more axes."),
         "convexity": ("convexity:convexity", "Where around the weights the loss is convex."),
         "shape": ("shape:shape", "Areas, widths, minima and saddles of a run's surfaces."),

@@ -25,12 +25,29 @@ def saddles(
     max_products: Annotated[
         int | None, Parameter(help="Hessian products the search may take.")
     ] = None,
+    escape: Annotated[
+        bool, Parameter(help="Leave the saddle found by four kinds of descent, and time them.")
+    ] = False,
+    escape_runs: Annotated[int, Parameter(help="Runs of each.")] = 10,
+    escape_rate: Annotated[
+        float | None, Parameter(help="Learning rate; by default 1 / the largest eigenvalue.")
+    ] = None,
+    escape_steps: Annotated[int | None, Parameter(help="Steps after which a run ends.")] = None,
+    escape_batch: Annotated[int | None, Parameter(help="Examples a batch of SGD.")] = None,
+    displacement: Annotated[float | None, Parameter(help="Distance runs start at.")] = None,
+    jump: Annotated[
+        float | None, Parameter(help="Radius of the perturbed descent's jumps.")
+    ] = None,
+    radius: Annotated[
+        float | None, Parameter(help="Distance along the saddle's direction that counts as left.")
+    ] = None,
     options: Options = Options(),  # noqa: B008 (frozen, without state)
 ) -> int:
     """Measure how many directions curve down, as a curve over thresholds.
 
     Small networks get their whole spectrum, others a sample of it with bounds and their lowest
-    eigenvalues, each with its residual. With --search a critical point is looked for as well.
+    eigenvalues, each with its residual. With --search a critical point is looked for as well,
+    and with --escape how many steps descent takes to leave it.
     """
     from theodolite.cli.running import measured
 
@@ -38,7 +55,14 @@ def saddles(
         "count": count,
         "probes": probes,
         "steps": steps,
-        "search": search,
+        "search": search or ("newton-mr" if escape else None),
         "max_products": max_products,
+        "escape_runs": escape_runs if escape else None,
+        "escape_rate": escape_rate,
+        "escape_steps": escape_steps,
+        "escape_batch": escape_batch,
+        "displacement": displacement,
+        "jump": jump,
+        "radius": radius,
     }
     return measured(target, options, family="saddles", changes=changes)

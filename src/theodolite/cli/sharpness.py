@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -15,32 +15,74 @@ def sharpness(
     ] = (None),
     /,
     *,
+    definitions: Annotated[
+        Literal["basic", "all"],
+        Parameter(help="The eight of a quick survey, or all; the plan says what they cost."),
+    ] = "all",
     rho: Annotated[float | None, Parameter(help="Radius of the ball of the worst case.")] = None,
     adaptive_rho: Annotated[
         float | None, Parameter(help="The same in units of each weight (ASAM).")
     ] = None,
-    sigma: Annotated[float | None, Parameter(help="Deviation of the noise averaged over.")] = None,
+    p: Annotated[Literal["2", "inf"] | None, Parameter(help="Norm of both balls.")] = None,
+    by: Annotated[
+        Literal["element", "filter"] | None, Parameter(help="Unit of the adaptive ball.")
+    ] = None,
+    eta0: Annotated[float | None, Parameter(help="Added to the adaptive ball's units.")] = None,
     steps: Annotated[int | None, Parameter(help="Steps of the search for the worst case.")] = None,
+    restarts: Annotated[int | None, Parameter(help="Starts of that search.")] = None,
+    batch_size: Annotated[
+        int | None, Parameter(help="Examples a batch: m-sharpness, and Adam's scale.")
+    ] = None,
+    sigma: Annotated[float | None, Parameter(help="Deviation of the noise averaged over.")] = None,
+    adaptive_sigma: Annotated[
+        float | None, Parameter(help="The same in proportion to each weight.")
+    ] = None,
     draws: Annotated[int | None, Parameter(help="Pairs of noise vectors averaged over.")] = None,
+    epsilon: Annotated[float | None, Parameter(help="Half-width of Keskar's box.")] = None,
+    subspace: Annotated[
+        int | None, Parameter(help="Random directions of that box; 0: the full space.")
+    ] = None,
+    error_rise: Annotated[
+        float | None, Parameter(help="Rise of the error that PAC-Bayes noise may cause.")
+    ] = None,
+    loss_rise: Annotated[float | None, Parameter(help="A rise of the loss instead.")] = None,
+    pac_epsilon: Annotated[
+        float | None, Parameter(help="Least deviation of the noise that knows the weights.")
+    ] = None,
+    pac_draws: Annotated[int | None, Parameter(help="Noise vectors of PAC-Bayes.")] = None,
+    layers: Annotated[
+        int | None, Parameter(help="Linear layers with a relative flatness, the last first.")
+    ] = None,
+    products: Annotated[int | None, Parameter(help="Hessian products for each.")] = None,
+    matrix: Annotated[
+        Literal["fisher", "ggn", "empirical"] | None, Parameter(help="Of the Fisher-Rao norm.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, Parameter(help="Compare the largest curvature with its limit.")
+    ] = None,
+    momentum: Annotated[float | None, Parameter(help="Of the limits that have one.")] = None,
+    along: Annotated[
+        Literal["random", "top", "gradient"] | None, Parameter(help="Directions of the rises.")
+    ] = None,
+    directions: Annotated[int | None, Parameter(help="How many.")] = None,
     factor: Annotated[
         float | None,
         Parameter(help="One layer is rescaled by this to see what moves; 0: no."),
     ] = None,
+    valleys: Annotated[
+        int, Parameter(help="Random lines of training and test loss; with --valley-top 0: none.")
+    ] = 3,
+    valley_top: Annotated[int, Parameter(help="Such lines along top eigenvectors.")] = 2,
+    valley_steps: Annotated[int | None, Parameter(help="Points of each line.")] = None,
     options: Options = Options(),  # noqa: B008 (frozen, without state)
 ) -> int:
-    """Measure how sharp the loss is by eight definitions, and which a rescaling changes.
+    """Measure how sharp the loss is by all definitions, and which a rescaling changes.
 
-    Largest eigenvalue, worst cases (SAM, ASAM, Keskar), averages over noise, relative flatness
-    and the Fisher-Rao norm, each with its error; then predicted and measured rises of the loss.
+    Worst cases (SAM, ASAM, by batches, Keskar), averages over noise, PAC-Bayes, curvature along
+    directions and at the top, relative flatness and the Fisher-Rao norm, each with its error;
+    predicted and measured rises of the loss; with test data, how far its valley is shifted.
     """
+    given = {k: v for k, v in locals().items() if k not in ("target", "options")}
     from theodolite.cli.running import measured
 
-    changes = {
-        "rho": rho,
-        "adaptive_rho": adaptive_rho,
-        "sigma": sigma,
-        "steps": steps,
-        "draws": draws,
-        "factor": factor,
-    }
-    return measured(target, options, family="sharpness", changes=changes)
+    return measured(target, options, family="sharpness", changes=given)

@@ -106,11 +106,17 @@ def descended(
     line: Line,
     descent: Descent,
     generator: torch.Generator,
+    watch: Callable[[Tensor], None] | None = None,
 ) -> tuple[int, Float64[Tensor, " params"], Outcome]:
-    """Steps until `line` is left, the end, and how it went; inside the field's guard."""
+    """Steps until `line` is left, the end, and how it went; inside the field's guard.
+
+    `watch` is called with every point, the start and the end among them.
+    """
     move = _MOVES[descent.method](field, descent, generator)
     theta = start
     for step in range(descent.max_steps + 1):
+        if watch is not None:
+            watch(theta)
         if abs(line.projection(theta)) >= line.radius:
             return step, theta, "escaped"
         if step == descent.max_steps:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from theodolite import results, seeds
 from theodolite.curvature.descents import Descent, Line, Outcome, descended, on_sphere
+from theodolite.curvature.escape_curves import Linear, Way, curve_variables
 from theodolite.curvature.escape_fields import Field, field_of
 from theodolite.curvature.escape_noise import Noise, noise_at
 from theodolite.errors import InvalidArgument
@@ -29,6 +30,7 @@ def escape_time(
     displacement: float | Shaped[Tensor, " params"] = 1e-6,
     radius: float = 0.1,
     runs: int = 10,
+    curves: bool = False,
     seed: int = 0,
 ) -> xr.Dataset:
     r"""Steps until descent from beside a critical point has left it, measured and predicted.
@@ -51,6 +53,8 @@ def escape_time(
         that of the quadratic model: `radius` must be small beside where that bends.
     runs
         Independent runs.
+    curves
+        Also keep the way of every run.
     seed
         Of displacements, noise and batches; run `i` does not depend on `runs`.
 
@@ -64,7 +68,10 @@ def escape_time(
         others (NaN where that is the answer); ``negative_eigenvalue`` and its ``residual``;
         ``noise_along`` (:math:`v^\top \Sigma v`) and ``noise_mean``
         (:math:`\operatorname{tr} \Sigma / n`) of the gradients of single examples, the same of
-        the batches (``batch_noise_along``, ``batch_noise_mean``); NaN without data. attrs:
+        the batches (``batch_noise_along``, ``batch_noise_mean``); NaN without data. With `curves`
+        ``distance(run, step)`` along v, ``rise(run, step)`` of the loss above that at the point,
+        both kept at their last value where a run has ended, and ``theory(step)``, the distance of
+        the quadratic model, for at most 201 steps. attrs:
         ``gradient_norm`` at the point and the settings.
 
     Notes
@@ -76,8 +83,8 @@ def escape_time(
     :math:`\rho^2 / (n + 2)` for the first jump of radius :math:`\rho`; a typical value then, not
     that of one run. Noise without a part along v does not escape, whatever its size: symmetric
     networks and duplicated units stay. Runs go one after another; a step costs one gradient
-    (3 F), or that of a batch. Not checked: that the gradient at `point` is zero otherwise than
-    along v.
+    (3 F), or that of a batch, and 1 F with `curves`. Not checked: that the gradient at `point` is
+    zero otherwise than along v.
 
     Raises `InvalidArgument` for a point without a certain negative eigenvalue (E-K35), settings
     out of range (E-K36), batches asked of a loss that has fewer than two (E-K33);
@@ -110,11 +117,11 @@ def escape_time(
     chosen = _completed(chosen, field, noise)
     slope = field.guarded(lambda: field.gradient(origin))
     runner = _Runner(field, line, chosen, float(pairs.values[0]), noise, slope)
-    made = [_run(runner, displacement, seed, run) for run in range(runs)]
+    made = [_run(runner, displacement, seed, run, curves) for run in range(runs)]
     facts = {"radius": radius, "runs": runs, "seed": seed, "gradient_norm": float(slope.norm())}
     if not isinstance(displacement, Tensor):
         facts["displacement"] = float(displacement)
-    return _dataset(runner, made, pairs, facts)
+    return _dataset(runner, made, pairs, facts, curves)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +143,10 @@ class _Run:
     projection: float
     predicted: float
     loss_drop: float
+    way: Way
 
 
-def _run(runner: _Runner, displacement: float | Tensor, seed: int, run: int) -> _Run:
+def _run(runner: _Runner, displacement: float | Tensor, seed: int, run: int, curves: bool) -> _Run:
     field, line = runner.field, runner.line
     if isinstance(displacement, Tensor):
         moved = displacement.detach().to(line.origin)
@@ -153,30 +161,40 @@ def _run(runner: _Runner, displacement: float | Tensor, seed: int, run: int) -> 
         moved = displacement * on_sphere(line.origin, generator)
     start = line.origin + moved
     generator = seeds.torch_generator(seed, "escape noise", run)
+    way = Way(field, line)
+    watch = way.seen if curves else None
     steps, end, outcome = field.guarded(
-        lambda: descended(field, start, line, runner.descent, generator)
+        lambda: descended(field, start, line, runner.descent, generator, watch)
     )
     along = float(torch.dot(line.direction, runner.slope)) / abs(runner.eigenvalue)
     projection = abs(line.projection(start) - along)
     drop = field.value(line.origin) - field.value(end)
-    return _Run(steps, outcome, projection, _predicted(runner, projection), drop)
+    return _Run(steps, outcome, projection, _predicted(runner, projection), drop, way)
 
 
 def _predicted(runner: _Runner, projection: float) -> float:
     """Steps of the quadratic model, from the displacement and what noise adds to it."""
-    descent, size = runner.descent, len(runner.slope)
-    growth = 1 + descent.rate * abs(runner.eigenvalue)
-    added = 0.0
-    if descent.method == "stochastic":
-        added = descent.rate**2 * runner.noise.batch_along / (growth**2 - 1)
-    elif descent.method == "isotropic":
-        added = (descent.rate * (descent.noise or 0.0)) ** 2 / (growth**2 - 1)
-    elif descent.method == "perturbed" and float(runner.slope.norm()) <= descent.threshold:
-        added = (descent.noise or 0.0) ** 2 / (size + 2)
-    total = math.sqrt(projection**2 + added)
+    total = math.sqrt(projection**2 + _added(runner))
     if total == 0:
         return math.inf
-    return max(0.0, math.log(runner.line.radius / total) / math.log(growth))
+    return max(0.0, math.log(runner.line.radius / total) / math.log(_growth(runner)))
+
+
+def _growth(runner: _Runner) -> float:
+    """By how much a step stretches the direction."""
+    return 1 + runner.descent.rate * abs(runner.eigenvalue)
+
+
+def _added(runner: _Runner) -> float:
+    """What noise adds to the squared displacement, seen from the end."""
+    descent, spread = runner.descent, _growth(runner) ** 2 - 1
+    if descent.method == "stochastic":
+        return descent.rate**2 * runner.noise.batch_along / spread
+    if descent.method == "isotropic":
+        return (descent.rate * (descent.noise or 0.0)) ** 2 / spread
+    if descent.method == "perturbed" and float(runner.slope.norm()) <= descent.threshold:
+        return (descent.noise or 0.0) ** 2 / (len(runner.slope) + 2)
+    return 0.0
 
 
 def _completed(descent: Descent, field: Field, noise: Noise) -> Descent:
@@ -196,7 +214,7 @@ def _completed(descent: Descent, field: Field, noise: Noise) -> Descent:
 
 
 def _dataset(
-    runner: _Runner, made: list[_Run], pairs: RitzPairs, facts: dict[str, Any]
+    runner: _Runner, made: list[_Run], pairs: RitzPairs, facts: dict[str, Any], curves: bool
 ) -> xr.Dataset:
     escaped = np.array([r.outcome == "escaped" for r in made])
     steps = np.where(escaped, [float(r.steps) for r in made], np.inf)
@@ -225,10 +243,17 @@ def _dataset(
         for dims, group in ((("run",), over_runs), ((), single))
         for name, (values, text) in group.items()
     }
+    coords: dict[str, Any] = {"run": np.arange(len(made))}
+    if curves:
+        start = float(np.median([r.projection for r in made]))
+        jump = runner.descent.method == "perturbed"
+        linear = Linear(start, _growth(runner), _added(runner), jump)
+        ways, coords["step"] = curve_variables([r.way for r in made], linear)
+        variables |= ways
     return results.dataset(
         "escape_time",
         variables,
-        {"run": np.arange(len(made))},
+        coords,
         **{
             **runner.field.facts,
             **_settings(runner.descent),

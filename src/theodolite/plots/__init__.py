@@ -16,6 +16,7 @@ from theodolite.plots.density import (
 from theodolite.plots.density_by_layer import draw_layer_curve, layer_densities
 from theodolite.plots.dress import distance_label
 from theodolite.plots.eigenvalues import plot_eigenvalues
+from theodolite.plots.escapes import plot_escape_distance, plot_escape_rise
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
 from theodolite.plots.line import line_from_plane, plot_line, share_log
 from theodolite.plots.merge_tree import plot_merge_tree
@@ -28,7 +29,7 @@ from theodolite.plots.plane import (
     status_of,
 )
 from theodolite.plots.plane_3d import plot_plane_3d
-from theodolite.plots.rises import plot_rises, trust_radius
+from theodolite.plots.rises import plot_rise_errors, plot_rises, trust_radius
 from theodolite.plots.saddle_index import plot_critical_search, plot_saddle_index
 from theodolite.plots.shape import plot_shape
 from theodolite.plots.small_multiples import Panel, plot_small_multiples
@@ -45,6 +46,7 @@ from theodolite.plots.trajectory import (
     plot_trajectory_distance,
     plot_trajectory_losses,
 )
+from theodolite.plots.valleys import plot_shifted_valley
 
 __all__ = [
     "Heights",
@@ -70,13 +72,17 @@ __all__ = [
     "plot_convexity",
     "plot_critical_search",
     "plot_eigenvalues",
+    "plot_escape_distance",
+    "plot_escape_rise",
     "plot_line",
     "plot_merge_tree",
     "plot_plane",
     "plot_plane_3d",
+    "plot_rise_errors",
     "plot_rises",
     "plot_saddle_index",
     "plot_shape",
+    "plot_shifted_valley",
     "plot_small_multiples",
     "plot_spectral_density",
     "plot_training",

@@ -18,8 +18,9 @@ def plot_rises(rises: xr.Dataset, ax: Axes) -> Axes:
     """Draw the mean measured and the mean predicted rise over the radius; return `ax`.
 
     Both axes are logarithmic; means that are not positive are left out. Bands are two standard
-    errors over directions. A dotted line marks the median trust radius: up to there the
-    prediction is within 10 % in half of the directions.
+    errors over directions; where one reaches zero it ends at a twentieth of the mean. A dotted
+    line marks the median trust radius: up to there the prediction is within 10 % in half of the
+    directions.
     """
     require(rises, "predicted_rise", "direction", "radius")
     radius = rises["radius"].values.astype(np.float64)
@@ -64,6 +65,42 @@ def plot_rises(rises: xr.Dataset, ax: Axes) -> Axes:
     ax.set_xlabel("distance from the weights (Euclidean)")
     ax.set_ylabel("rise of the loss")
     ax.legend(frameon=False, fontsize=9, labelcolor=palette.MUTED, loc="lower right")
+    return dress(ax)
+
+
+def plot_rise_errors(rises: xr.Dataset, ax: Axes) -> Axes:
+    """Draw the error of the prediction, in percent of the measured rise, over the radius.
+
+    The line is the median over directions, the band from the lower to the upper quartile; radii
+    at which a rise is lost in rounding are left out. A thin line marks 10 percent.
+    """
+    require(rises, "predicted_rise", "direction", "radius")
+    radius = rises["radius"].values.astype(np.float64)
+    error = rises["relative_error"].values.astype(np.float64)
+    known = np.isfinite(error).all(axis=0)
+    low, middle, high = np.quantile(100 * error[:, known], [0.25, 0.5, 0.75], axis=0)
+    color, floor = palette.series_color(2), 1e-6
+    ax.plot(radius[known], np.maximum(middle, floor), color=color, linewidth=1.6, label="median")
+    ax.fill_between(
+        radius[known],
+        np.maximum(low, floor),
+        np.maximum(high, floor),
+        color=color,
+        alpha=0.18,
+        linewidth=0,
+        label="quartiles",
+    )
+    ax.axhline(10, color=palette.MUTED, linestyle=":", linewidth=1.2)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(radius[0] / 1.5, radius[-1] * 1.5)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(min(1.0, bottom), max(100.0, top))
+    plain_ticks(ax.xaxis)
+    plain_ticks(ax.yaxis)
+    ax.set_xlabel("distance from the weights (Euclidean)")
+    ax.set_ylabel("error of the prediction, percent")
+    ax.legend(frameon=False, fontsize=9, labelcolor=palette.MUTED, loc="upper left")
     return dress(ax)
 
 

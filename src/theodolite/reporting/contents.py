@@ -36,9 +36,11 @@ NEEDED = {
     "layer_spectra": {"node", "weight", "trace"},
     "convexity": {"ratio", "smallest_eigenvalue", "status"},
     "sharpness": {"value", "rescaled_value", "kind"},
-    "predicted_rise": {"measured", "predicted", "trust_radius"},
+    "predicted_rise": {"measured", "predicted", "trust_radius", "relative_error"},
+    "shifted_valley": {"shift", "train_loss", "test_loss", "length", "name"},
     "saddle_index": {"index", "verdict", "eigenvalue"},
     "critical_point": {"gradient_norm", "loss"},
+    "escape_time": {"steps", "median_steps"},
     "trajectory": {"coordinates"},
     "certificate": {"figure", "bound", "passed"},
     "training": {"loss"},
@@ -69,8 +71,10 @@ class Contents:
     convexity: xr.Dataset | None = None
     sharpness: xr.Dataset | None = None
     rises: xr.Dataset | None = None
+    valleys: xr.Dataset | None = None
     saddles: xr.Dataset | None = None
     critical: xr.Dataset | None = None
+    escapes: tuple[xr.Dataset, ...] = ()
     trajectory: xr.Dataset | None = None
     trajectory_plane: xr.Dataset | None = None
     certificate: xr.Dataset | None = None
@@ -168,8 +172,10 @@ def _contents(tree: Any, label: str | None) -> Contents:
         convexity=first("convexity"),
         sharpness=first("sharpness"),
         rises=first("predicted_rise"),
+        valleys=first("shifted_valley"),
         saddles=first("saddle_index"),
         critical=first("critical_point"),
+        escapes=every("escape_time"),
         trajectory=trajectory_of(results),
         trajectory_plane=trajectory_plane_of(results),
         certificate=first("certificate"),

@@ -112,13 +112,29 @@ EXPLANATIONS = {
         "slice-topology",
     ),
     "sharpness": Explanation(
-        "How much the loss rises around the weights, by eight definitions, each with its error, "
-        "and how much each changes when one layer is multiplied by a number and the next divided "
-        "by it, which leaves the network as it is.",
+        "How much the loss rises around the weights, by every definition measured, each with its "
+        "error, and how much each changes when one layer is multiplied by a number and the next "
+        "divided by it, which leaves the network as it is.",
         "Measures that the rescaling changes compare two networks only if something else pins "
         "the scale of their weights. Worst cases are searched for, so they are lower bounds; all "
         "depend on the radius chosen. None of them is a forecast of test accuracy.",
         "normalization",
+    ),
+    "valleys": Explanation(
+        "Training and test loss along the same lines, with the lowest point of each: if the two "
+        "valleys are shifted against each other, the shift costs less where they are wide.",
+        "The bands cover the choice of examples, and both data sets move with theirs: a shift "
+        "within its error is none. A wide valley with a large gap is one whose gap does not come "
+        "from a shift along these lines.",
+        "one-plane",
+    ),
+    "escape": Explanation(
+        "How far four kinds of descent have come from the saddle along its lowest direction: "
+        "medians over runs with quartiles, dotted what the quadratic model says.",
+        "The model ends where the loss bends away from it: take a smaller radius if curves leave "
+        "their dotted lines. Noise without a part along the direction does not help, whatever "
+        "its size; a displacement of zero can hold plain descent forever.",
+        "slice-topology",
     ),
     "topology": Explanation(
         "Every minimum of the first surface from its own height to the saddle where it joins a "

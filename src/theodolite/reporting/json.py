@@ -53,6 +53,7 @@ def model_json(model: ModelSummary) -> dict[str, Any]:
         "certificate": None if model.certificate is None else certificate_json(model.certificate),
         "words": [plain_text(s) for s in model.words],
         "numbers": cited_json(model.words),
+        **model.records,
         "spectrum": model.spectrum,
     }
 

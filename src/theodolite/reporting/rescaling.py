@@ -7,23 +7,15 @@ import math
 import xarray as xr
 
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.definitions import name_of
 from theodolite.reporting.numbers import Number
 from theodolite.reporting.sentences import Cited, Sentence
 
-NAMES = {
-    "largest_curvature": "largest eigenvalue of the Hessian",
-    "worst_case_sharpness": "worst case in a ball (SAM)",
-    "adaptive_sharpness": "worst case, adaptive (ASAM)",
-    "average_sharpness": "average over Gaussian noise",
-    "average_sharpness, adaptive": "average over noise in proportion to weights",
-    "keskar_sharpness": "worst case in a box (Keskar), percent",
-    "relative_flatness": "relative flatness",
-    "fisher_rao_norm": "Fisher-Rao norm",
-}
-"""How the table names the measures."""
-
 SAME = 0.02
 """Relative change up to which a value counts as the same."""
+
+MOST = 4
+"""Measures a sentence names."""
 
 
 def rescaling_sentence(contents: Contents) -> Sentence | None:
@@ -36,7 +28,9 @@ def rescaling_sentence(contents: Contents) -> Sentence | None:
     if not math.isfinite(top):
         return None
     factor = Number(float(found.attrs["factor"]), exact=True)
-    still = [NAMES.get(k, k) for k, r in ratios.items() if abs(r - 1) <= SAME]
+    still = list(dict.fromkeys(name_of(k) for k, r in ratios.items() if abs(r - 1) <= SAME))
+    if len(still) > MOST:
+        still = [*still[: MOST - 1], f"{len(still) - MOST + 1} more"]
     head: Sentence = (
         "Written otherwise (one layer times ",
         Cited("rescaling_factor", factor),

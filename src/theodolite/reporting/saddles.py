@@ -10,6 +10,7 @@ import xarray as xr
 
 from theodolite.plots import plain, plot_critical_search, plot_saddle_index
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.escapes import EscapePanel, escape_panel
 from theodolite.reporting.numbers import Number, text
 from theodolite.reporting.pictures import picture
 from theodolite.reporting.tables import Table
@@ -27,6 +28,7 @@ class Panel:
     directions: Table | None
     search: str
     search_picture: str
+    escape: EscapePanel | None
 
 
 def saddle_panels(surveys: Sequence[Contents]) -> tuple[Panel, ...]:
@@ -34,7 +36,7 @@ def saddle_panels(surveys: Sequence[Contents]) -> tuple[Panel, ...]:
     return tuple(
         _panel(c, k)
         for k, c in enumerate(surveys)
-        if c.saddles is not None or c.critical is not None
+        if c.saddles is not None or c.critical is not None or c.escapes
     )
 
 
@@ -53,6 +55,7 @@ def _panel(contents: Contents, number: int) -> Panel:
         None if found is None else direction_table(found),
         "" if critical is None else search_words(critical),
         path,
+        escape_panel(contents, number),
     )
 
 

@@ -9,15 +9,34 @@ from functools import partial
 
 import xarray as xr
 
-from theodolite.plots import plain, plot_rises, trust_radius
+from theodolite.plots import plain, plot_rise_errors, plot_rises, trust_radius
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.definitions import definition_of, name_of
 from theodolite.reporting.numbers import Number, text
 from theodolite.reporting.pictures import picture
-from theodolite.reporting.rescaling import NAMES, SAME, changes, rescaling_sentence
+from theodolite.reporting.rescaling import SAME, changes, rescaling_sentence
 from theodolite.reporting.sentences import plain_text
 from theodolite.reporting.tables import Table
+from theodolite.reporting.valleys import ValleyPanel, valley_panel
 
 RESCALING = "layer rescaling"
+
+ALONG = {
+    "random": "random directions",
+    "top": "eigenvectors of the largest eigenvalues",
+    "gradient": "the gradient",
+}
+"""Directions of the rises, in words."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What one measure is: name, formula, source, and the changes it does not see."""
+
+    name: str
+    formula: str
+    source: str
+    unseen: str
 
 
 @dataclass(frozen=True)
@@ -29,7 +48,11 @@ class Panel:
     sentence: str
     note: str
     table: Table | None
+    meanings: tuple[Meaning, ...]
+    rises: str
     picture: str
+    errors: str
+    valleys: ValleyPanel | None
 
 
 def sharpness_panels(surveys: Sequence[Contents]) -> tuple[Panel, ...]:
@@ -37,7 +60,7 @@ def sharpness_panels(surveys: Sequence[Contents]) -> tuple[Panel, ...]:
     return tuple(
         _panel(c, k)
         for k, c in enumerate(surveys)
-        if c.sharpness is not None or c.rises is not None
+        if c.sharpness is not None or c.rises is not None or c.valleys is not None
     )
 
 
@@ -45,38 +68,48 @@ def _panel(contents: Contents, index: int) -> Panel:
     found, rises = contents.sharpness, contents.rises
     drawn = picture(partial(plot_rises, rises), f"r{index}") if rises is not None else ""
     sentence = rescaling_sentence(contents)
+    along = "" if rises is None else str(rises.attrs.get("directions", "random"))
     return Panel(
         contents.label,
         index,
         "" if sentence is None else plain_text(sentence),
         _note(found, rises),
         None if found is None else sharpness_table(found),
+        () if found is None else meanings(found),
+        ALONG.get(along, "the directions given"),
         drawn,
+        "" if rises is None else picture(partial(plot_rise_errors, rises), f"re{index}"),
+        valley_panel(contents, index),
     )
 
 
 def sharpness_table(found: xr.Dataset) -> Table:
-    """One row a measure: value with its error, setting and, where known, the rescaling's effect."""
+    """One row a measure: value with its error, the rescaling's effect where known, and setting."""
     ratios = changes(found)
     rows = []
     for k, name in enumerate(str(n) for n in found["measure"].values):
         at = found.isel(measure=k)
-        value = _value(float(at["value"]), float(at["error"]), str(at["kind"].values))
-        ratio = ratios[name]
-        moved = _moved(ratio)
-        seen = RESCALING not in str(at["invariant_under"].values)
-        rows.append(
-            (
-                NAMES.get(name, name),
-                value,
-                str(at["setting"].values),
-                moved,
-                "yes" if seen else "no",
-            )
-        )
-    head = ("measure", "value", "setting", "after rescaling", "sees the rescaling")
-    shown = len(head) if any(math.isfinite(r) for r in ratios.values()) else 3
-    return Table(head[:shown], tuple(row[:shown] for row in rows))
+        seen = "no" if RESCALING in str(at["invariant_under"].values) else "yes"
+        setting = str(at["setting"].values)
+        rows.append((name_of(name), value_text(at), _moved(ratios[name]), seen, setting))
+    head = ("measure", "value", "after rescaling", "sees the rescaling", "setting")
+    known = any(math.isfinite(r) for r in ratios.values())
+    kept = range(len(head)) if known else (0, 1, 4)
+    return Table(_some(head, kept), tuple(_some(row, kept) for row in rows))
+
+
+def _some(cells: tuple[str, ...], kept: Sequence[int]) -> tuple[str, ...]:
+    return tuple(cells[k] for k in kept)
+
+
+def meanings(found: xr.Dataset) -> tuple[Meaning, ...]:
+    """Every definition in the table once."""
+    made: dict[str, Meaning] = {}
+    for k, name in enumerate(str(n) for n in found["measure"].values):
+        what = definition_of(name)
+        unseen = str(found["invariant_under"].values[k]).replace("; ", ", ")
+        made.setdefault(what.name, Meaning(what.name, what.formula, what.source, unseen))
+    return tuple(made.values())
 
 
 def _moved(ratio: float) -> str:
@@ -86,19 +119,36 @@ def _moved(ratio: float) -> str:
     return "the same" if abs(ratio - 1) <= SAME else f"{plain(float(f'{ratio:.3g}'))} times"
 
 
-def _value(value: float, error: float, kind: str) -> str:
-    """The value as the table prints it."""
+def value_text(at: xr.Dataset) -> str:
+    """The value of one row with its error, as the table prints it."""
+    value, error, kind = float(at["value"]), float(at["error"]), str(at["kind"].values)
     if not math.isfinite(value):
-        return "diverged"
+        return "none" if kind in ("interval", "exact") else "diverged"
     if kind == "lower bound":
-        return f"at least {plain(float(f'{value:.3g}'))}"
+        return f"at least {_short(value)}"
+    if kind == "mean lower bound":
+        return f"at least {text(Number(value, error))}"
+    if kind == "interval":
+        ends = [_short(v) if math.isfinite(v) else "?" for v in map(float, (at["low"], at["high"]))]
+        return f"{_short(value)} ({ends[0]} to {ends[1]})"
     return text(Number(value, None if kind == "exact" else error, kind == "exact"))
+
+
+def _short(value: float) -> str:
+    return plain(float(f"{value:.3g}"))
 
 
 def _note(found: xr.Dataset | None, rises: xr.Dataset | None) -> str:
     notes = []
-    if found is not None and str(found.attrs.get("not_rescaled", "")):
-        notes.append(f"Not rescaled: {found.attrs['not_rescaled']}")
+    if found is not None:
+        if str(found.attrs.get("not_rescaled", "")):
+            notes.append(f"Not rescaled: {found.attrs['not_rescaled']}")
+        if str(found.attrs.get("no_valleys", "")):
+            notes.append(str(found.attrs["no_valleys"]))
+        left = found.attrs.get("left_out", "[]")
+        if not isinstance(left, str):
+            told = (one.partition(": ") for one in map(str, left))
+            notes.append(" ".join(f"Without {name_of(k)}: {why}" for k, _, why in told))
     if rises is not None and not math.isfinite(trust_radius(rises)):
         notes.append("The second-order prediction is not within 10 % at the smallest distance.")
     return " ".join(notes)

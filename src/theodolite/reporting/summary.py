@@ -11,6 +11,7 @@ from theodolite.reporting import quantities as q
 from theodolite.reporting.comparison import words_between
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.headline import Headline, json_attr
+from theodolite.reporting.records import records_of
 from theodolite.reporting.sentences import Sentence
 from theodolite.reporting.spectrum_values import spectrum_json
 from theodolite.reporting.trajectory_words import with_path
@@ -65,6 +66,7 @@ class ModelSummary:
     facts: tuple[Fact, ...]
     advice: tuple[Advice, ...]
     provenance: Mapping[str, Any]
+    records: Mapping[str, Any]
     spectrum: Mapping[str, Any] | None = None
 
 
@@ -117,6 +119,7 @@ def _model(contents: Contents) -> ModelSummary:
         facts=facts_about(contents),
         advice=_advice(contents),
         provenance=json_attr(contents.attrs, "provenance", dict),
+        records=records_of(contents),
         spectrum=spectrum_json(contents),
     )
 

@@ -12,6 +12,7 @@ from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 from theodolite import results
+from theodolite.linalg.operator import Operator
 from theodolite.linalg.precision import without_autocast
 from theodolite.linalg.products import wide_dtype
 from theodolite.objective import Objective
@@ -34,6 +35,7 @@ def average_sharpness(
     adaptive: bool = False,
     draws: int = 32,
     second_order: bool = True,
+    engine: str = "auto",
     seed: int = 0,
 ) -> xr.Dataset:
     r"""The mean rise of the loss under Gaussian perturbations.
@@ -54,7 +56,7 @@ def average_sharpness(
     draws
         Antithetic pairs :math:`\pm u`, at least 2. Draw `k` depends on `seed` and `k` alone.
     second_order
-        Also multiply each draw by the Hessian.
+        Also multiply each draw by the Hessian, ``engine`` as for `hessian`.
 
     Returns
     -------
@@ -101,7 +103,8 @@ def average_sharpness(
     rises = _rises(objective, point, units, sigmas, draws, seed)
     variables = _summary("average_sharpness", "standard_error", "rise", rises)
     if second_order:
-        forms = without_autocast(_forms)(objective, point, units, draws, seed)
+        operator = hessian(objective, point, engine=engine)
+        forms = without_autocast(_forms)(operator, point, units, draws, seed)
         bent = 0.5 * forms[:, None] * np.square(sigmas)
         bent = np.where(np.isfinite(rises).all(0), bent, np.nan)
         variables |= _summary("second_order", "second_order_error", "second_order_rise", bent)
@@ -148,10 +151,9 @@ def _rises(
 
 
 def _forms(
-    objective: Objective, theta: Tensor, units: Tensor, draws: int, seed: int
+    operator: Operator, theta: Tensor, units: Tensor, draws: int, seed: int
 ) -> Float64[np.ndarray, " draw"]:
     """The quadratic form z'Hz of every draw, in its units."""
-    operator = hessian(objective, theta)
     assert operator.matmat is not None
     found: list[float] = []
     for first in range(0, draws, CHUNK):

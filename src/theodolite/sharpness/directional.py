@@ -20,6 +20,7 @@ def directional_curvature(
     directions: Float[Tensor, ...] | None = None,
     *,
     theta: Shaped[Tensor, " params"] | None = None,
+    engine: str = "auto",
 ) -> xr.Dataset:
     r"""The curvature of the loss along directions, and along the gradient.
 
@@ -32,6 +33,8 @@ def directional_curvature(
         gradient.
     theta
         Where, shape ``(params,)``; by default ``objective.start``.
+    engine
+        As for `hessian`.
 
     Returns
     -------
@@ -70,8 +73,9 @@ def directional_curvature(
     units = torch.cat([rows.to(point), gradient.to(point)[None]])
     units = torch.nn.functional.normalize(units, dim=1, eps=0.0)
     units = torch.where(units.isfinite(), units, 0.0)
-    slopes = units.double() @ gradient.double()
-    bent = without_autocast(_forms)(objective, point, units)
+    wide = gradient.double()
+    slopes = torch.stack([row.double() @ wide for row in units])
+    bent = without_autocast(_forms)(objective, point, units, engine)
     found = np.stack([bent, slopes.cpu().numpy()])
     found[:, ~units.any(dim=1).cpu().numpy()] = np.nan
     dims = ("direction",)
@@ -93,10 +97,9 @@ def directional_curvature(
 
 
 def _forms(
-    objective: Objective, theta: Tensor, units: Float[Tensor, "direction params"]
+    objective: Objective, theta: Tensor, units: Float[Tensor, "direction params"], engine: str
 ) -> np.ndarray:
     """d'Hd of every row."""
-    operator = hessian(objective, theta)
-    products = torch.stack([operator.matvec(row) for row in units])
-    forms: np.ndarray = (units.double() * products.double()).sum(1).cpu().numpy()
-    return forms
+    operator = hessian(objective, theta, engine=engine)
+    forms = [float(row.double() @ operator.matvec(row).double()) for row in units]
+    return np.array(forms)

@@ -20,7 +20,14 @@ from theodolite.objective.evaluation import Pass
 from theodolite.sharpness.arguments import at_least, facts, point_of, vectors
 from theodolite.sharpness.perturbed import at_points, mean_and_error, weighted_mean_and_error
 
-Losses = Float[Tensor, "point sample"]
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Losses of all examples along a line by point, their weights, and mean and error by point."""
+
+    losses: Tensor
+    weights: Tensor
+    means: list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Shift:
     excess: float = math.nan
     excess_error: float = math.nan
     predicted_excess: float = math.nan
+    predicted_excess_error: float = math.nan
 
 
 NAMES = {
@@ -102,14 +110,16 @@ def shifted_valley(
         at the training minimum; ``excess``, the left side of the formula, and
         ``predicted_excess``, the right. With ``_error``: standard errors over examples. NaN where
         a valley has no bottom inside the span. ``mean_absolute_shift`` and ``mean_excess``, with
-        standard errors over directions.
+        standard errors over directions. ``train_loss(direction, alpha)`` and ``test_loss``, the
+        valleys themselves, with their errors.
 
     Notes
     -----
     Costs ``steps + 2`` F of both objectives a direction; holds all losses of a line. Minima come
     from a parabola through three points of the grid: make `span` narrow enough for it. Their
     errors are those of the slope over the curvature (delta method), the two data sets taken as
-    independent samples; those of the excess do not know that the minimum was chosen. Losses are
+    independent samples (the prediction has the error of half the square of a Gaussian shift);
+    those of the excess do not know that the minimum was chosen. Losses are
     means by example, also for objectives that are sums. Not checked: that theta is near a
     minimum, and that directions other than these behave alike: what matters most may lie along
     few of them.
@@ -139,7 +149,11 @@ def shifted_valley(
         rows = random_directions(objective, theta=point, count=count, seed=seed)
     else:
         rows = vectors(objective, directions, "directions")
-    shifts = [_measured(objective, test, point, row.to(point), alphas) for row in rows]
+    shifts, curves = [], []
+    for row in rows:
+        lines = _lines(objective, test, point, row.to(point), alphas)
+        shifts.append(_measured(objective, test, point, row.to(point), alphas, lines))
+        curves.append([line.means for line in lines])
     columns = {f.name: np.array([asdict(s)[f.name] for s in shifts]) for f in fields(Shift)}
     dims = ("direction",)
     variables: dict[str, results.Variable] = {}
@@ -147,6 +161,12 @@ def shifted_valley(
         what = NAMES[name.removesuffix("_error")]
         long = f"standard error: {what}" if name.endswith("_error") else what
         variables[name] = (dims, values, {"long_name": long})
+    for k, split in enumerate(("train", "test")):
+        means = np.array([both[k] for both in curves])  # direction, alpha, mean and error
+        long = f"{split} loss along the direction"
+        variables[f"{split}_loss"] = ((*dims, "alpha"), means[..., 0], {"long_name": long})
+        long = f"standard error: {long}"
+        variables[f"{split}_loss_error"] = ((*dims, "alpha"), means[..., 1], {"long_name": long})
     for name, source in (("absolute_shift", np.abs(columns["shift"])), ("excess", None)):
         mean, error = mean_and_error(columns["excess"] if source is None else source)
         long = f"mean {name.replace('_', ' ')} over directions"
@@ -155,7 +175,7 @@ def shifted_valley(
     return results.dataset(
         "shifted_valley",
         variables,
-        {"direction": np.arange(len(rows))},
+        {"direction": np.arange(len(rows)), "alpha": alphas},
         **facts(objective, point, "shifted_valley, shift"),
         test_fingerprint=test.fingerprint,
         test_examples=test.examples,
@@ -171,11 +191,10 @@ def _measured(
     theta: Tensor,
     direction: Tensor,
     alphas: Float64[np.ndarray, " alpha"],
+    lines: Sequence[Profile],
 ) -> Shift:
-    """Both valleys along one direction."""
-    ours, theirs = (
-        _valley(_losses(o, theta, direction, alphas), alphas) for o in (objective, test)
-    )
+    """What both valleys along one direction say of each other."""
+    ours, theirs = (_valley(line, alphas) for line in lines)
     made = Shift(
         ours.minimum,
         ours.error,
@@ -201,6 +220,9 @@ def _measured(
             "excess": excess,
             "excess_error": excess_error,
             "predicted_excess": 0.5 * theirs.curvature * made.shift**2,
+            "predicted_excess_error": theirs.curvature
+            * made.shift_error
+            * math.hypot(made.shift, made.shift_error / 2**0.5),
         }
     )
 
@@ -217,23 +239,28 @@ def _at(
     return at_points(objective, start, (alpha * along for alpha in alphas), read)
 
 
-def _losses(
+def _lines(
     objective: Objective,
+    test: Objective,
     theta: Tensor,
     direction: Tensor,
     alphas: Float64[np.ndarray, " alpha"],
-) -> tuple[Losses, Float[Tensor, " sample"]]:
-    found = _at(objective, theta, direction, alphas.tolist())
-    return torch.stack([losses for losses, _ in found]), found[0][1]
+) -> list[Profile]:
+    """The losses of both along one direction."""
+    made = []
+    for one in (objective, test):
+        found = _at(one, theta, direction, alphas.tolist())
+        weights = found[0][1]
+        means = [weighted_mean_and_error(losses, weights) for losses, _ in found]
+        made.append(Profile(torch.stack([losses for losses, _ in found]), weights, means))
+    return made
 
 
-def _valley(
-    measured: tuple[Losses, Float[Tensor, " sample"]], alphas: Float64[np.ndarray, " alpha"]
-) -> Valley:
+def _valley(line: Profile, alphas: Float64[np.ndarray, " alpha"]) -> Valley:
     """The bottom of a line of losses; NaN where it lies at an end, or the line is flat."""
-    losses, weights = measured
+    losses, weights = line.losses, line.weights
     nowhere = Valley(math.nan, math.nan, math.nan)
-    means = np.array([weighted_mean_and_error(row, weights)[0] for row in losses])
+    means = np.array([mean for mean, _ in line.means])
     if not np.isfinite(means).any():
         return nowhere
     k, h = int(np.nanargmin(means)), float(alphas[1] - alphas[0])

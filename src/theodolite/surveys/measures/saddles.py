@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import xarray as xr
@@ -11,6 +11,7 @@ import xarray as xr
 from theodolite.curvature import critical_point, saddle_index
 from theodolite.errors import InvalidArgument, NotConverged
 from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.measures.escapes import Search, escape_groups
 from theodolite.surveys.measures.hessians import steady_hessian
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of
 from theodolite.surveys.plan import Measure
@@ -34,6 +35,8 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
             f"search of saddles must be one of {', '.join(SEARCHES)}; got {settings['search']!r}.",
             code="E-S07",
         )
+    search: Search = lru_cache(maxsize=1)(partial(searched, settings["search"], most, seed))
+    escapes = escape_groups(target, settings, seed, search)
     if not count:
         return ()
     size = target.objective.space.size
@@ -53,12 +56,12 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
             Group(
                 "critical_point",
                 "saddles",
-                partial(opening_search, settings["search"], most, seed),
+                partial(opening_search, search),
                 passes=2 * PRODUCT * most,
                 vectors=2 * 40 + HOLDS,
             )
         )
-    return tuple(found)
+    return (*found, *escapes)
 
 
 def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
@@ -84,20 +87,20 @@ def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
     return unit
 
 
-def opening_search(search: str, most: int, seed: int, target: Target) -> Unit:
+def opening_search(search: Search, target: Target) -> Unit:
+    """The search; its point serves the escapes as well."""
+    return lambda _: search(target)
+
+
+def searched(method: str, most: int, seed: int, target: Target) -> xr.Dataset:
     """A point that is refused or not reached is kept, with the reason; a survey goes on."""
-
-    def unit(_: int) -> xr.Dataset:
-        try:
-            how: Any = {"method": search, "max_products": most, "seed": seed}
-            found = critical_point(target.objective, **how)
-        except NotConverged as error:
-            if not isinstance(error.result, xr.Dataset):
-                raise
-            found = error.result
-        return found
-
-    return unit
+    try:
+        how: Any = {"method": method, "max_products": most, "seed": seed}
+        return critical_point(target.objective, **how)
+    except NotConverged as error:
+        if not isinstance(error.result, xr.Dataset):
+            raise
+        return error.result
 
 
 def settings(count: int, probes: int, steps: int, dense_limit: int) -> dict[str, Any]:
@@ -108,6 +111,13 @@ def settings(count: int, probes: int, steps: int, dense_limit: int) -> dict[str,
         "dense_limit": dense_limit,
         "search": "none",
         "max_products": 2000,
+        "escape_runs": 0,
+        "escape_rate": 0.0,
+        "escape_steps": 1000,
+        "escape_batch": 32,
+        "displacement": 1e-6,
+        "jump": 1e-4,
+        "radius": 0.1,
     }
 
 

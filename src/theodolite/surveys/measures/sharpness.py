@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,170 +11,114 @@ import xarray as xr
 from torch import Tensor
 
 from theodolite import results
-from theodolite.errors import InvalidArgument, NotConverged, UnsupportedModel
+from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
-from theodolite.sharpness import (
-    adaptive_sharpness,
-    average_sharpness,
-    fisher_rao_norm,
-    keskar_sharpness,
-    largest_curvature,
-    layer_rescaling,
-    predicted_rise,
-    relative_flatness,
-    worst_case_sharpness,
-)
+from theodolite.sharpness import layer_rescaling, predicted_rise
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.hessians import steady_engine
-from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of
+from theodolite.surveys.measures.settings import HOLDS, PRODUCT
+from theodolite.surveys.measures.sharpness_rows import (
+    Row,
+    Setup,
+    at,
+    basic_rows,
+    further_rows,
+    linear_layers,
+)
+from theodolite.surveys.measures.sharpness_settings import checked, factor_of, settings
+from theodolite.surveys.measures.valleys import valley_groups
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
 
+EXPECTED = 40
+"""Products for a largest eigenvalue; networks seldom need more."""
 
-@dataclass(frozen=True)
-class Row:
-    """One measure's value; ``error`` is NaN where there is none, ``kind`` says what the error is.
+BOX, BASIS = 78, 32
+"""Vectors held by the search in a box, and by that for the largest eigenvalue."""
 
-    ``kind`` is "residual", "standard error", "lower bound" (a maximum searched for) or "exact".
-    """
-
-    value: float
-    error: float
-    kind: str
-    setting: str
-    invariant_under: tuple[str, ...]
+SIGMAS = 20
+"""Standard deviations that the search of PAC-Bayes sharpness tries."""
 
 
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
-    """The table of measures as one unit, and the predicted rises as another."""
-    steps, draws = (count_of(settings, "sharpness", k, 2) for k in ("steps", "draws"))
-    products = count_of(settings, "sharpness", "products", 2)
-    directions = count_of(settings, "sharpness", "directions")
-    for name in ("rho", "adaptive_rho", "sigma", "adaptive_sigma", "epsilon"):
-        positive_of(settings, name)
+    """The table of measures as one unit, the predicted rises as another, and the valleys."""
+    checked(settings)
     twice = 2 if factor_of(settings) else 1
-    once = PRODUCT * (40 + 2 * draws + products) + 4 * 2 * steps + 2 * 2 * draws + 30
     opened = partial(opening, dict(settings), seed)
-    rises = partial(opening_rises, directions, seed)
+    directions = settings["directions"] if settings["along"] != "gradient" else 1
+    rises = partial(opening_rises, settings["along"], directions, seed)
+    search = PRODUCT * (EXPECTED + 5 * directions) if settings["along"] == "top" else 0
     return (
-        Group("sharpness", "sharpness", opened, passes=twice * once, vectors=12 + HOLDS),
+        Group(
+            "sharpness",
+            "sharpness",
+            opened,
+            passes=twice * cost(target.objective, settings),
+            vectors=held(settings),
+        ),
         Group(
             "predicted_rise",
             "sharpness",
             rises,
-            passes=(PRODUCT + 13) * directions + 3,
-            vectors=directions + 2 + HOLDS,
+            passes=(PRODUCT + 13) * directions + 4 + search,
+            vectors=8 * directions + 4 + HOLDS,
         ),
+        *valley_groups(target, settings, seed),
     )
+
+
+def cost(objective: Objective, settings: Mapping[str, Any]) -> float:
+    """Forward passes that all measures take at one point."""
+    draws, products = settings["draws"], settings["products"]
+    ascent = settings["restarts"] * (4 * settings["steps"] + 1) + 1
+    boxes = 5 if settings["subspace"] else 1
+    passes = PRODUCT * (EXPECTED + products) + 2 * ascent + 2 * (2 * draws + 1) + 50 * boxes + 10
+    if settings["definitions"] == "basic":
+        return float(passes)
+    layers = min(settings["layers"], len(linear_layers(objective))) - 1
+    more = PRODUCT * (EXPECTED + draws + settings["directions"] + 2 + max(layers, 0) * products)
+    more += 2 * ascent + 2 * draws + 2 * (SIGMAS * settings["pac_draws"] + 1) + 20
+    return float(passes + more)
+
+
+def held(settings: Mapping[str, Any]) -> int:
+    """Vectors of the network's size held at the fullest moment, measured on a wide perceptron.
+
+    Keskar's search holds ten pairs of vectors in float64 and works on two dozen more; curvature
+    along random directions holds them all.
+    """
+    box: int = 8 * settings["subspace"] + 12 if settings["subspace"] else BOX
+    along: int = 5 * settings["directions"] + 20
+    return max(box, along, BASIS + HOLDS)
 
 
 def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
     """Choose how products are made, by rule; each measure makes the operators it needs."""
     objective = target.objective
-    engine = steady_engine(objective)
+    setup = Setup(objective, settings, steady_engine(objective), seed)
 
     def unit(_: int) -> xr.Dataset:
-        measures = table(objective, settings, engine, seed)
-        found = {k: f(objective.start) for k, f in measures.items()}
-        rows = {k: r for k, r in found.items() if r is not None}
+        measures = basic_rows(setup)
+        if settings["definitions"] == "all":
+            measures |= further_rows(setup)
+        found = at(measures, objective.start)
+        rows = {k: r for k, r in found.items() if isinstance(r, Row)}
+        left = [f"{k}: {why}" for k, why in found.items() if isinstance(why, str)]
         other, why = rescaled(objective, factor_of(settings))
-        again: dict[str, Row | None] = {}
+        again: dict[str, Row | str] = {}
         if other is not None:
-            again = {k: measures[k](other) for k in rows}
-        return described(objective, rows, again, why, settings, seed)
+            again = at({k: measures[k] for k in rows}, other)
+        notes = {"not_rescaled": why, "left_out": left, "no_valleys": no_valleys(target, settings)}
+        return described(objective, rows, again, {**settings, **notes, "seed": seed})
 
     return unit
 
 
-Measured = Callable[[Tensor], Row | None]
-
-
-def table(
-    objective: Objective, settings: Mapping[str, Any], engine: str, seed: int
-) -> dict[str, Measured]:
-    """Every measure as a function of the point."""
-    steps, draws = settings["steps"], settings["draws"]
-    searched = {"steps": steps, "seed": seed}
-
-    def worst(theta: Tensor) -> Row:
-        rho = settings["rho"]
-        found = worst_case_sharpness(objective, theta=theta, rho=rho, **searched)
-        return row(found, "worst_case_sharpness", "lower bound", f"rho = {rho:g}, {steps} steps")
-
-    def adaptive(theta: Tensor) -> Row:
-        rho = settings["adaptive_rho"]
-        found = adaptive_sharpness(objective, theta=theta, rho=rho, **searched)
-        return row(found, "adaptive_sharpness", "lower bound", f"rho = {rho:g}, {steps} steps")
-
-    def mean(theta: Tensor, scaled: bool) -> Row:
-        sigma = settings["adaptive_sigma" if scaled else "sigma"]
-        found = average_sharpness(
-            objective,
-            theta=theta,
-            sigma=sigma,
-            adaptive=scaled,
-            draws=draws,
-            second_order=False,
-            seed=seed,
-        )
-        return row(found, "average_sharpness", "standard error", f"sigma = {sigma:g}")
-
-    def box(theta: Tensor) -> Row | None:
-        if not float(objective.value(theta)) > -1:
-            return None  # the measure divides by one plus the loss
-        found = keskar_sharpness(objective, theta=theta, epsilon=settings["epsilon"], seed=seed)
-        told = f"epsilon = {settings['epsilon']:g}"
-        return row(found, "keskar_sharpness", "lower bound", told)
-
-    def flatness(theta: Tensor) -> Row | None:
-        try:
-            found = relative_flatness(
-                objective, theta=theta, products=settings["products"], seed=seed, engine=engine
-            )
-        except InvalidArgument:
-            return None  # no linear layer
-        exact = found.attrs["method"] == "exact"
-        kind = "exact" if exact else "standard error"
-        return row(found, "relative_flatness", kind, f"layer {found.attrs['layer']}")
-
-    def fisher(theta: Tensor) -> Row | None:
-        try:
-            found = fisher_rao_norm(objective, theta=theta, engine=engine)
-        except UnsupportedModel:
-            return None  # outputs or the distribution of labels are not known
-        return row(found, "fisher_rao_norm", "exact", "")
-
-    return {
-        "largest_curvature": partial(largest, objective, engine, seed),
-        "worst_case_sharpness": worst,
-        "adaptive_sharpness": adaptive,
-        "average_sharpness": partial(mean, scaled=False),
-        "average_sharpness, adaptive": partial(mean, scaled=True),
-        "keskar_sharpness": box,
-        "relative_flatness": flatness,
-        "fisher_rao_norm": fisher,
-    }
-
-
-def largest(objective: Objective, engine: str, seed: int, theta: Tensor) -> Row:
-    """The largest eigenvalue, whether or not it converged: its residual says how far."""
-    try:
-        found = largest_curvature(objective, theta=theta, seed=seed, engine=engine)
-    except NotConverged as error:
-        if not isinstance(error.result, xr.Dataset):
-            raise
-        found = error.result
-    return row(found, "largest_curvature", "residual", "")
-
-
-def row(found: xr.Dataset, name: str, kind: str, setting: str) -> Row:
-    """One measure's result as a row of the table."""
-    errors = {"residual": "residual", "standard error": "standard_error"}
-    value = float(np.ravel(found[name].values)[0])
-    error = float(np.ravel(found[errors[kind]].values)[0]) if kind in errors else np.nan
-    unseen = found.attrs["invariant_under"]
-    names = (unseen,) if isinstance(unseen, str) else tuple(unseen)
-    return Row(value, error, kind, setting, names)
+def no_valleys(target: Target, settings: Mapping[str, Any]) -> str:
+    """Why valleys of training and test loss are not compared, where they were asked for."""
+    if target.test is not None or not settings["valleys"] + settings["valley_top"]:
+        return ""
+    return "The target has no test data, so there is no test loss whose valley could be shifted."
 
 
 def rescaled(objective: Objective, factor: float) -> tuple[Tensor | None, str]:
@@ -188,103 +131,62 @@ def rescaled(objective: Objective, factor: float) -> tuple[Tensor | None, str]:
         return None, error.what
 
 
+NUMBERS = {
+    "value": "sharpness",
+    "error": "error of sharpness",
+    "low": "lower end of the interval",
+    "high": "upper end of the interval",
+}
+WORDS = {"kind": "what the error is", "setting": "setting"}
+
+
 def described(
     objective: Objective,
     rows: Mapping[str, Row],
-    again: Mapping[str, Row | None],
-    why: str,
-    settings: Mapping[str, Any],
-    seed: int,
+    again: Mapping[str, Row | str],
+    attrs: Mapping[str, Any],
 ) -> xr.Dataset:
     """The table as a Dataset."""
     dims = ("measure",)
-    other = [again.get(k) for k in rows]
+    variables: dict[str, results.Variable] = {}
+    for name, long in NUMBERS.items():
+        other = [getattr(again.get(k), name, np.nan) for k in rows]
+        variables[name] = (dims, [getattr(r, name) for r in rows.values()], {"long_name": long})
+        long = f"{long}, with layers rescaled"
+        variables[f"rescaled_{name}"] = (dims, other, {"long_name": long})
+    for name, long in WORDS.items():
+        variables[name] = (dims, [getattr(r, name) for r in rows.values()], {"long_name": long})
+    unseen = ["; ".join(r.invariant_under) for r in rows.values()]
+    variables["invariant_under"] = (
+        dims,
+        unseen,
+        {"long_name": "changes the measure does not see"},
+    )
     return results.dataset(
-        "sharpness",
-        {
-            "value": (dims, [r.value for r in rows.values()], {"long_name": "sharpness"}),
-            "error": (dims, [r.error for r in rows.values()], {"long_name": "error of sharpness"}),
-            "rescaled_value": (
-                dims,
-                [np.nan if r is None else r.value for r in other],
-                {"long_name": "sharpness of the same network with layers rescaled"},
-            ),
-            "rescaled_error": (
-                dims,
-                [np.nan if r is None else r.error for r in other],
-                {"long_name": "error of sharpness with layers rescaled"},
-            ),
-            "kind": (dims, [r.kind for r in rows.values()], {"long_name": "what the error is"}),
-            "setting": (dims, [r.setting for r in rows.values()], {"long_name": "setting"}),
-            "invariant_under": (
-                dims,
-                ["; ".join(r.invariant_under) for r in rows.values()],
-                {"long_name": "changes the measure does not see"},
-            ),
-        },
-        {"measure": list(rows)},
-        **objective.facts(),
-        **{k: v for k, v in settings.items() if k != "factor"},
-        seed=seed,
-        factor=factor_of(settings),
-        not_rescaled=why,
+        "sharpness", variables, {"measure": list(rows)}, **{**objective.facts(), **attrs}
     )
 
 
-def opening_rises(directions: int, seed: int, target: Target) -> Unit:
-    """Predicted and measured rises along random directions."""
+def opening_rises(along: str, directions: int, seed: int, target: Target) -> Unit:
+    """Predicted and measured rises along random directions, eigenvectors or the gradient."""
     engine = steady_engine(target.objective)
 
     def unit(_: int) -> xr.Dataset:
-        return predicted_rise(target.objective, count=directions, seed=seed, engine=engine)
+        return predicted_rise(target.objective, along, count=directions, seed=seed, engine=engine)
 
     return unit
 
 
-def positive_of(settings: Mapping[str, Any], name: str) -> float:
-    """A positive number."""
-    value = settings[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
-        raise InvalidArgument(
-            f"{name} of sharpness must be a positive number; got {value!r}.", code="E-S07"
-        )
-    return float(value)
-
-
-def factor_of(settings: Mapping[str, Any]) -> float:
-    """By how much a layer is rescaled; 0 for not at all."""
-    value = settings["factor"]
-    wrong = isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value == 1
-    if wrong or not np.isfinite(value):
-        raise InvalidArgument(
-            f"factor of sharpness must be positive and not 1, or 0 for none; got {value!r}.",
-            code="E-S07",
-        )
-    return float(value)
-
-
-def settings(steps: int, draws: int, products: int, directions: int, factor: float) -> Any:
-    return {
-        "rho": 0.05,
-        "adaptive_rho": 0.5,
-        "sigma": 0.01,
-        "adaptive_sigma": 0.1,
-        "epsilon": 1e-3,
-        "steps": steps,
-        "draws": draws,
-        "products": products,
-        "directions": directions,
-        "factor": factor,
-    }
-
-
 SHARPNESS = Measure(
     "sharpness",
-    "how sharp the loss is, by eight definitions, and which of them a rescaling changes",
+    "how sharp the loss is by many definitions, which of them a rescaling changes, and how far "
+    "the valley of the test loss is shifted",
     {
-        "quick": settings(5, 8, 16, 4, 5.0),
-        "standard": settings(20, 32, 128, 8, 5.0),
-        "thorough": settings(40, 128, 512, 16, 5.0),
+        "quick": settings(5, 8, 16, 4),
+        "standard": settings(20, 32, 128, 8)
+        | {"definitions": "all", "layers": 4, "pac_draws": 20, "valleys": 4, "valley_top": 2},
+        "thorough": settings(40, 128, 512, 16)
+        | {"definitions": "all", "layers": 64, "pac_draws": 50, "valleys": 10, "valley_top": 5},
     },
     groups,
 )

@@ -1,0 +1,126 @@
+"""Escapes in a survey, from the saddles of a linear autoencoder, whose index is a theorem.
+
+Oracles: Baldi and Hornik's count of negative directions, and `escape_time` called directly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import nn
+
+import theodolite as td
+from theodolite.curvature import Descent, escape_time
+from theodolite.errors import InvalidArgument
+from theodolite.objective.arrangement import chunked
+from theodolite.surveys.measures import MEASURES
+from theodolite.surveys.measures.escapes import nothing_to_escape
+from theodolite.testing.saddles import LinearAutoencoder
+
+NET = LinearAutoencoder((4.0, 3.0, 2.0, 1.0), hidden=2)
+SETTINGS = {
+    "saddles": {
+        "count": 1,
+        "search": "newton-mr",
+        "max_products": 300,
+        "escape_runs": 4,
+        "escape_steps": 300,
+        "escape_batch": 2,
+    }
+}
+
+
+def target(chosen: tuple[int, ...]) -> td.Target:
+    """A network beside the critical point of some principal directions."""
+    objective = NET.objective()
+    generator = torch.Generator().manual_seed(1)
+    start = NET.point(chosen)
+    start = start + 0.01 * torch.randn(len(start), generator=generator, dtype=start.dtype)
+    nn.utils.vector_to_parameters(start, objective.model.parameters())
+    return td.Target(td.Objective(objective.model, nn.MSELoss(), objective.data.source))
+
+
+@pytest.fixture(scope="module")
+def tree() -> xr.DataTree:
+    return td.survey(target((1, 2)), measures=["saddles"], settings=SETTINGS, seed=2)
+
+
+def test_the_saddle_found_is_left_as_the_function_says(tree):
+    # kills: another point, a rate or noise not passed on, full batches called batches
+    point = torch.from_numpy(tree["critical_point"]["point"].values)
+    assert int(tree["critical_point"]["certain_negative"].max()) == NET.negative_directions((1, 2))
+    objective = target((1, 2)).objective
+    top = float(torch.linalg.eigvalsh(td.hessian(objective, point).dense())[-1])
+    for method, noise in (("gradient", None), ("perturbed", 1e-4), ("stochastic", None)):
+        found = tree[f"escape_{method}"].to_dataset()
+        assert found.attrs["rate"] == pytest.approx(1 / top, rel=1e-2)
+        direct = escape_time(
+            chunked(objective, 2),
+            point,
+            descent=Descent(method, rate=found.attrs["rate"], noise=noise, max_steps=300),
+            runs=4,
+            seed=2,
+        )
+        np.testing.assert_array_equal(found["steps"], direct["steps"])
+        np.testing.assert_array_equal(found["predicted"], direct["predicted"])
+    noisy = tree["escape_isotropic"].to_dataset()
+    assert noisy.attrs["noise"] == pytest.approx(float(noisy["batch_noise_mean"]) ** 0.5)
+
+
+def test_a_minimum_says_that_there_is_nothing_to_escape():
+    # kills: runs from a minimum, an error where there is a reason
+    tree = td.survey(target((0, 1)), measures=["saddles"], settings=SETTINGS, seed=2)
+    for method in ("gradient", "perturbed", "stochastic", "isotropic"):
+        found = tree[f"escape_{method}"].to_dataset()
+        assert found.sizes["run"] == 0
+        assert "no" in found.attrs["reason"]
+    assert NET.negative_directions((0, 1)) == 0
+
+
+def test_reasons_follow_the_verdict():
+    # kills: a minimum told as undetermined, a refused point as a saddle
+    def point(accepted: str, certain: int, verdict: str) -> xr.Dataset:
+        return xr.Dataset(
+            {
+                "certain_negative": ("tau", [certain]),
+                "verdict": ("tau", [verdict]),
+            },
+            coords={"tau": [1e-6]},
+            attrs={"accepted": accepted, "reason": "the gradient is flat"},
+        )
+
+    assert nothing_to_escape(point("true", 2, "saddle with at least 2 directions")) == ""
+    assert "minimum up to tau = 1e-06" in nothing_to_escape(point("true", 0, "minimum up to tau"))
+    assert "certified" in nothing_to_escape(point("true", 0, "undetermined"))
+    assert "no critical point: the gradient" in nothing_to_escape(point("false", 2, "saddle"))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "message"),
+    [
+        ("search", "none", "escape_runs of saddles needs a search"),
+        ("radius", 0.0, "radius of saddles must be positive"),
+        ("jump", 0, "jump of saddles must be positive"),
+        ("displacement", -1.0, "displacement of saddles must be at least 0"),
+        ("displacement", 0.5, "displacement of saddles must be below radius, 0.1"),
+        ("escape_rate", "fast", "escape_rate of saddles must be positive, or 0"),
+        ("escape_steps", 0, "escape_steps of saddles must be a whole number, at least 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(name, wrong, message):
+    measure = MEASURES["saddles"]
+    settings = {**measure.presets["quick"], **SETTINGS["saddles"], name: wrong}
+    with pytest.raises(InvalidArgument, match=message):
+        measure.groups(target((1, 2)), settings, 0)
+
+
+def test_nothing_is_planned_unless_asked_for():
+    measure = MEASURES["saddles"]
+    settings = {**measure.presets["quick"], **SETTINGS["saddles"], "escape_runs": 0}
+    names = [g.name for g in measure.groups(target((1, 2)), settings, 0)]
+    assert names == ["saddle_index", "critical_point"]
+    several = measure.groups(target((1, 2)), {**settings, "escape_runs": 3}, 0)
+    assert sum(g.name.startswith("escape_") for g in several) == 4
+    assert several[-1].passes > 3 * 300 * 4
