@@ -1,6 +1,7 @@
 """Run the published claims and write docs/findings from what came out.
 
 python scripts/write_findings.py [NAME ...] [--preset standard] [--seed 0]
+python scripts/write_findings.py --explain NAME ...  (runs nothing: puts a disagreement on its page)
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ INTRODUCTION = """# Findings
 Published claims about the landscapes of neural networks, each measured again by one command and
 judged by a rule that was fixed before the run. A claim is *reproduced*, *not reproduced* or
 *inconclusive*; it is never reproduced unless the same rule rejects a case where it is false (the
-negative control). Over-statements are here as they are worded, with the statement that holds in
-their place. `python scripts/write_findings.py` writes these pages from the samples.
+negative control). A verdict that is not the one the literature leads one to expect stands as it
+came out, and its page says why it may have. Over-statements are here as they are worded, with the
+statement that holds in their place. `python scripts/write_findings.py` writes these pages from the
+samples.
 """
 
 
@@ -111,6 +114,7 @@ def page(finding: Finding, result: xr.Dataset, seconds: float) -> str:
     paragraphs = [
         f"# {title(finding.name)}",
         f"**Verdict: {verdict.outcome}** ({verdict.seeds} seeds, level {verdict.level:g}).",
+        *against_expectation(finding, verdict.outcome),
         *(f"**{words}.** {text}" for words, text in said.items() if text),
         "## Verdict",
         "\n".join(verdict_rows(verdict)),
@@ -122,6 +126,14 @@ def page(finding: Finding, result: xr.Dataset, seconds: float) -> str:
         conditions(result, seconds),
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def against_expectation(finding: Finding, outcome: str) -> list[str]:
+    """What to say above all else where the outcome is not the expected one."""
+    if outcome == finding.expected:
+        return []
+    why = finding.disagreement or "Why is not known yet."
+    return [f"**Against expectation.** Expected was: {finding.expected}. {why}"]
 
 
 def conditions(result: xr.Dataset, seconds: float) -> str:
@@ -146,8 +158,9 @@ def index(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     for row in rows:
         link = f"[{title(row['name'])}]({row['name']}.md)"
+        outcome = row["outcome"] + ("" if row["as_expected"] else ", against expectation")
         lines.append(
-            f"| {link} | {row['outcome']} | {row['effect_label']}: {number(row['effect'])} "
+            f"| {link} | {outcome} | {row['effect_label']}: {number(row['effect'])} "
             f"| {interval(*row['interval'])} | {row['negative_control']} "
             f"| {row['corrected'] or '-'} |"
         )
@@ -170,20 +183,36 @@ def written(chosen: Iterable[str], *, preset: str, seed: int) -> list[dict[str, 
     return rows
 
 
+def explained(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its finding's disagreement, which is put on its page in place of the old one.
+
+    A disagreement is written after the run, which it does not change.
+    """
+    finding, file = findings.get(row["name"]), PAGES / f"{row['name']}.md"
+    paragraphs = file.read_text("utf-8").split("\n\n")
+    kept = [p for p in paragraphs if not p.startswith("**Against expectation.**")]
+    kept[2:2] = against_expectation(finding, row["outcome"])
+    file.write_text("\n\n".join(kept), "utf-8")
+    return {**row, "disagreement": None if row["as_expected"] else finding.disagreement or None}
+
+
 def main() -> None:
     """Run, write the pages, and put the new rows into the table."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("names", nargs="*", help="findings to run (default: all)")
     options.add_argument("--preset", default="standard", choices=findings.PRESETS)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--explain", action="store_true", help="only write disagreements anew")
     given = options.parse_args()
     torch.set_num_threads(1)
-    kept = PAGES / "verdicts.json"
+    chosen, kept = given.names or findings.names(), PAGES / "verdicts.json"
+    made = [] if given.explain else written(chosen, preset=given.preset, seed=given.seed)
     rows = (
         {row["name"]: row for row in json.loads(kept.read_text("utf-8"))} if kept.exists() else {}
     )
-    chosen = given.names or findings.names()
-    rows |= {row["name"]: row for row in written(chosen, preset=given.preset, seed=given.seed)}
+    if given.explain:
+        made = [explained(rows[name]) for name in chosen if name in rows]
+    rows |= {row["name"]: row for row in made}
     current = [rows[name] for name in findings.names() if name in rows]
     kept.write_text(json.dumps(current, indent=1) + "\n", "utf-8")
     (PAGES / "index.md").write_text(index(current), "utf-8")

@@ -252,6 +252,17 @@ def test_findings_print_the_verdicts(call):
     assert call("findings", "no_such_claim").code == 2
 
 
+def test_findings_say_why_a_verdict_is_not_the_expected_one(call):
+    # kills: a disagreement that is not printed, one where there is none
+    from theodolite.cli.findings import table_text
+
+    name = "the_residual_gradient_is_at_least_one"
+    (row,) = json.loads(call("findings", name, "--json").out)
+    assert "why not as expected" not in table_text([row])
+    row |= {"as_expected": False, "disagreement": "Because."}
+    assert table_text([row]).endswith("\n    why not as expected: Because.")
+
+
 @pytest.mark.usefixtures("quick")
 def test_failed_units_are_told_and_tried_again(call, monkeypatch):
     # kills: exit 0 with numbers missing

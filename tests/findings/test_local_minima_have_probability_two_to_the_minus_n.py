@@ -99,6 +99,32 @@ def test_the_levels_hold_together() -> None:
     assert {e.count for e in shares.values()} == {2_000_000}
 
 
+def test_the_quadratic_decay_of_planted_laws() -> None:
+    # Kills: the sign or half of the second difference, a weight of the wrong size.
+    gaussian = {n: 0.9 * np.exp(-0.2 * n**2 - 0.1 * n) for n in claim.SIZES}
+    measured = planted(gaussian, HALVES, COIN, draws=10_000_000)
+    for n in (3, 4, 5):
+        assert claim.quadratic_decay(measured, claim.GAUSSIAN, n).value == pytest.approx(
+            0.2, abs=5e-3
+        )
+        assert claim.quadratic_decay(measured, claim.INDEPENDENT, n).value == pytest.approx(
+            0.0, abs=1e-5
+        )
+    none = claim.quadratic_decay(planted({**GOE, 6: 0.0}, HALVES, COIN), claim.GAUSSIAN, 5)
+    assert np.isnan(none.value)
+
+
+def test_the_interval_of_the_quadratic_decay_holds_the_truth() -> None:
+    # Kills: a variance without its squared weights, one end alone.
+    generator, held = np.random.default_rng(0), 0
+    for _ in range(200):
+        drawn = {n: generator.binomial(40_000, p) / 40_000 for n, p in HALVES.items()}
+        measured = planted(drawn, HALVES, COIN, draws=40_000).isel(seed=[0])
+        found = claim.quadratic_decay(measured, claim.GAUSSIAN, 4)
+        held += found.low <= 0.0 <= found.high
+    assert 0.89 <= held / 200 <= 0.99
+
+
 @pytest.fixture(scope="module")
 def measured() -> xr.Dataset:
     small = replace(claim.Settings(), seeds=2, draws=250_000, sizes=(64, 2, 10), examples=60)

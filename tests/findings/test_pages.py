@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +19,7 @@ from theodolite import findings, results
 from theodolite.findings import catalog
 from theodolite.findings.finding import PRESETS, Finding
 from theodolite.findings.statistics import mean_interval
-from theodolite.findings.verdict import Verdict, at_least, concluded, controlled
+from theodolite.findings.verdict import INCONCLUSIVE, Verdict, at_least, concluded, controlled
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "a_planted_number_is_large"
@@ -115,6 +115,44 @@ def test_the_script_writes_pages_and_a_table(
     assert f"{NAME}: reproduced" in capsys.readouterr().err
 
 
+def test_an_outcome_against_expectation_comes_first_with_its_reason(script: ModuleType) -> None:
+    # Kills: a disagreement hidden, one shown where there is none, an unexplained one passed over.
+    result = findings.run(NAME)
+    assert "Against expectation" not in script.page(
+        replace(FINDING, disagreement="Because."), result, 1.0
+    )
+    other = replace(FINDING, expected=INCONCLUSIVE)
+    paragraphs = script.page(replace(other, disagreement="Because."), result, 1.0).split("\n\n")
+    assert paragraphs[2] == "**Against expectation.** Expected was: inconclusive. Because."
+    assert "Why is not known yet." in script.page(other, result, 1.0)
+    (row,) = findings.table([result.assign_attrs(expected=INCONCLUSIVE, disagreement="Because.")])
+    assert (row["as_expected"], row["disagreement"]) == (False, "Because.")
+    assert "| reproduced, against expectation |" in script.index([row])
+    (row,) = findings.table([result.assign_attrs(disagreement="Because.")])
+    assert (row["as_expected"], row["disagreement"]) == (True, None)
+
+
+def test_a_reason_is_put_on_a_page_without_a_run(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Kills: a second reason beside the first, a run, a row without the reason.
+    def say(why: str) -> str:
+        changed = replace(FINDING, expected=INCONCLUSIVE, disagreement=why)
+        monkeypatch.setattr(catalog, "_all", lambda: {NAME: changed})
+        script.main()
+        return (script.PAGES / f"{NAME}.md").read_text("utf-8")
+
+    monkeypatch.setattr(sys, "argv", ["write_findings.py", "--preset", "quick"])
+    first = say("")
+    assert "Why is not known yet." in first
+    monkeypatch.setattr(sys, "argv", ["write_findings.py", "--explain"])
+    monkeypatch.setattr(findings, "run", None)
+    assert say("Because.") == first.replace("Why is not known yet.", "Because.")
+    assert say("For this.") == first.replace("Why is not known yet.", "For this.")
+    (row,) = json.loads((script.PAGES / "verdicts.json").read_text("utf-8"))
+    assert (row["as_expected"], row["disagreement"]) == (False, "For this.")
+
+
 def test_numbers_and_intervals_as_read(script: ModuleType) -> None:
     assert script.interval(None, 1.0) == "[-∞, 1]"
     assert script.number(None) == "undefined"
@@ -131,7 +169,11 @@ def test_every_finding_has_its_page_and_its_row() -> None:
         page = (pages / f"{row['name']}.md").read_text("utf-8")
         finding = findings.get(row["name"])
         assert f"**Verdict: {row['outcome']}**" in page
-        assert row["as_expected"] is True
+        assert row["as_expected"] == (row["outcome"] == finding.expected)
+        explained = finding.disagreement.strip() and finding.disagreement in page
+        assert row["as_expected"] or (explained and row["disagreement"] == finding.disagreement)
+        assert ("**Against expectation.**" in page) == (not row["as_expected"])
         assert finding.claim in page
         assert finding.threshold in page
-        assert f"({row['name']}.md) | {row['outcome']} |" in index
+        shown = row["outcome"] + ("" if row["as_expected"] else ", against expectation")
+        assert f"({row['name']}.md) | {shown} |" in index

@@ -49,5 +49,6 @@ def table_text(rows: list[dict[str, Any]]) -> str:
             f"    {row['effect_label']}: {effect} [{low}, {high}] at {row['level']:.0%}, "
             f"{row['seeds']} repetitions\n"
             f"    {row['explanation']}"
+            + (f"\n    why not as expected: {row['disagreement']}" if row["disagreement"] else "")
         )
     return "\n".join(blocks)

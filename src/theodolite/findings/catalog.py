@@ -104,6 +104,7 @@ def run(
         "negative_control": finding.negative_control,
         "expected": finding.expected,
         "effect": finding.effect,
+        "disagreement": finding.disagreement,
         "preset": preset,
         "seed": seed,
         "settings": dataclasses.asdict(settings),
@@ -162,7 +163,8 @@ def table(measured: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
     """One row of plain values a result of `run`: for a terminal, JSON or a page.
 
     ``corrected`` is None, or the outcome of the statement that holds in the claim's place;
-    ``as_expected`` says whether the outcome is the one the literature leads one to expect.
+    ``as_expected`` says whether the outcome is the one the literature leads one to expect, and
+    ``disagreement`` why it may not be; None where it is, or where nobody has written it down yet.
     """
     rows = []
     for result in measured:
@@ -171,6 +173,7 @@ def table(measured: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
         row = {k: facts[k] for k in ("name", "claim", "outcome", "expected", "preset", "seed")}
         row["effect_label"] = facts["effect"]
         row |= {"as_expected": verdict.outcome == facts["expected"]}
+        row |= {"disagreement": None if row["as_expected"] else facts["disagreement"] or None}
         row |= {k: plain[k] for k in ("effect", "interval", "level", "seeds", "explanation")}
         for part in ("negative_control", "positive_control", "corrected"):
             row[part] = plain[part]["outcome"] if plain[part] else None

@@ -26,6 +26,8 @@ class Finding:
     number of repetitions in ``seeds``. ``effect`` says in words what the number in the verdict
     is, and ``estimates`` reads what else the samples say, by label. ``expected`` is the outcome
     that ``reference`` and counterexamples lead one to expect; it plays no part in the judgment.
+    ``disagreement`` is written after a run that came out otherwise, and says why it may have: the
+    rule and ``expected`` stay as they were.
 
     Raises `InvalidArgument` for missing presets or a field left empty.
     """
@@ -46,6 +48,7 @@ class Finding:
     positive_control: str = ""
     corrected: str = ""
     corrected_effect: str = ""
+    disagreement: str = ""
 
     def __post_init__(self) -> None:
         if set(self.settings) != set(PRESETS):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import xarray as xr
+from scipy import stats
 
 from theodolite import results
 from theodolite.findings.finding import Finding
@@ -179,12 +180,33 @@ def _difference(a: Estimate, b: Estimate) -> Estimate:
     return replace(a, value=a.value - b.value, low=low, high=high, level=LEVEL)
 
 
+def quadratic_decay(measured: xr.Dataset, ensemble: str, size: int) -> Estimate:
+    r"""Half the second difference of :math:`-\ln P` at a size: the a of :math:`P = e^{-a n^2}`.
+
+    Independent signs have 0, the GOE :math:`\ln 3 / 4 \approx 0.2747` for large n (Dean, Majumdar
+    2006). Interval by the delta method; unknown where no minimum was drawn.
+    """
+    counts = measured.minima.sel(ensemble=ensemble).sum("seed")
+    draws = int(measured.draws.sum())
+    share = np.array([float(counts.sel(size=n)) for n in (size - 1, size, size + 1)]) / draws
+    if not share.all():
+        return Estimate(np.nan, -np.inf, np.inf, LEVEL, draws, "none")
+    weights = np.array([-0.5, 1.0, -0.5])
+    error = np.sqrt((weights**2 * (1 - share) / (share * draws)).sum())
+    value = float((weights * np.log(share)).sum())
+    half = float(stats.norm.ppf((1 + LEVEL) / 2) * error)
+    return Estimate(value, value - half, value + half, LEVEL, draws, "delta method")
+
+
 def estimates(measured: xr.Dataset) -> Mapping[str, Estimate]:
     """Probabilities by ensemble and size, and how trained networks' eigenvalues fall."""
     found = {}
     for ensemble in (INDEPENDENT, GAUSSIAN):
         for n, share in probabilities(measured, ensemble).items():
             found[f"probability of a minimum, {ensemble}, n = {n} (2^-n = {2.0**-n:.4g})"] = share
+        for n in SIZES[1:-1]:
+            label = f"a in P = exp(-a n^2), {ensemble}, around n = {n} (ln 3 / 4 = 0.2747)"
+            found[label] = quadratic_decay(measured, ensemble, n)
     for moment in MOMENTS:
         spectrum = measured.eigenvalue.sel(moment=moment)
         beyond = np.abs(spectrum) > ZERO * np.abs(spectrum).max("index")
