@@ -163,8 +163,9 @@ FINDING = Finding(
         "widths from where stuck starts begin to be the fewer (a trial on another seed chose k and "
         "these widths: for large k, nearly all starts are stuck at n = k). A start is stuck if it "
         f"ends at a loss above {STUCK:g}. Counts over all starts of all seeds are fitted by "
-        "maximum likelihood (binomial) with exp(-c - r (n - k)), and "
-        "with the power law exp(-c) (1 + n - k)^-r."
+        "maximum likelihood (binomial; the standard preset has as many starts as tell an exact "
+        "halving from a power law by four times the log-likelihood asked for) with "
+        "exp(-c - r (n - k)), and with the power law exp(-c) (1 + n - k)^-r."
     ),
     threshold=(
         "Reproduced if the exponential fits (its deviance has a probability of at least "
@@ -192,8 +193,10 @@ FINDING = Finding(
     effect="rate at which the logarithm of the share stuck falls, a unit more",
     settings={
         "quick": Settings(),
-        "standard": Settings(seeds=10, teacher=32, excess=(2, 3, 4, 5, 6)),
-        "thorough": Settings(seeds=20, teacher=32, excess=(2, 3, 4, 5, 6, 7, 8), steps=5000),
+        "standard": Settings(seeds=10, starts=60, teacher=32, excess=tuple(range(2, 9))),
+        "thorough": Settings(
+            seeds=20, starts=60, teacher=32, excess=tuple(range(2, 9)), steps=5000
+        ),
     },
     measure=measure,
     judge=judge,
