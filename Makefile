@@ -7,9 +7,9 @@ BIN     := .venv/bin
 STAMP   := .venv/.ok
 
 # Numerical kernels on one thread: tests run beside each other, and numbers repeat.
-test bench bench-surfaces bench-curvature findings gallery docs: export OMP_NUM_THREADS ?= 1
+test bench bench-surfaces bench-curvature bench-noise findings gallery docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports bench bench-surfaces bench-curvature findings gallery docs errors clean
+.PHONY: help setup demo test check lint types imports bench bench-surfaces bench-curvature bench-noise findings gallery docs errors clean
 
 help:
 	@echo "make demo      train two small networks on shipped data, survey them, print the report's path"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench     time the measurements against their floors"
 	@echo "make bench-surfaces  surfaces against PyPI loss-landscapes, which it installs"
 	@echo "make bench-curvature  curvature against PyHessian, curvlinops and hessian-eigenthings"
+	@echo "make bench-noise  norms of single gradients against BackPACK"
 	@echo "make findings  run the published claims and write docs/findings"
 	@echo "make gallery   run the gallery scripts and keep their pictures in build/gallery"
 	@echo "make docs      build the documentation into docs/_build/html"
@@ -62,6 +63,11 @@ bench-curvature: $(STAMP)
 		pyhessian==0.1 curvlinops-for-pytorch==3.0.1 hessian-eigenthings==1.0.0a5
 	@$(BIN)/python -m benchmarks.curvature
 	@$(BIN)/python -m benchmarks.curvature_solvers
+
+bench-noise: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --no-input --no-deps -c constraints.txt \
+		backpack-for-pytorch==1.7.1 einops==0.8.2 unfoldNd==0.2.3
+	@$(BIN)/python -m benchmarks.noise
 
 findings: $(STAMP)
 	@$(BIN)/python scripts/write_findings.py

@@ -49,6 +49,21 @@ if TYPE_CHECKING:
     from theodolite.directions import random_planes as random_planes
     from theodolite.exporting import export as export
     from theodolite.linalg import Operator as Operator
+    from theodolite.noise import batch_gradient_norms as batch_gradient_norms
+    from theodolite.noise import batch_noise_factor as batch_noise_factor
+    from theodolite.noise import batch_size_advice as batch_size_advice
+    from theodolite.noise import example_gradient_norms as example_gradient_norms
+    from theodolite.noise import gradient_diversity as gradient_diversity
+    from theodolite.noise import gradient_noise_scale as gradient_noise_scale
+    from theodolite.noise import gradient_tail_index as gradient_tail_index
+    from theodolite.noise import noise_curvature_alignment as noise_curvature_alignment
+    from theodolite.noise import noise_spectrum as noise_spectrum
+    from theodolite.noise import signal_to_noise as signal_to_noise
+    from theodolite.noise import smith_le_noise_scale as smith_le_noise_scale
+    from theodolite.noise import stationary_excess_loss as stationary_excess_loss
+    from theodolite.noise import step_to_batch_ratio as step_to_batch_ratio
+    from theodolite.noise import tail_index as tail_index
+    from theodolite.noise import two_batch_noise_scale as two_batch_noise_scale
     from theodolite.objective import Objective as Objective
     from theodolite.operators import blocks as blocks
     from theodolite.operators import empirical_fisher as empirical_fisher
@@ -95,6 +110,9 @@ _HOMES = {
     "adam_direction": "directions",
     "adaptive_sharpness": "sharpness",
     "average_sharpness": "sharpness",
+    "batch_gradient_norms": "noise",
+    "batch_noise_factor": "noise",
+    "batch_size_advice": "noise",
     "between": "directions",
     "blocks": "operators",
     "certify": "certificates",
@@ -108,6 +126,7 @@ _HOMES = {
     "eigenvector_directions": "directions",
     "empirical_fisher": "operators",
     "escape_time": "curvature",
+    "example_gradient_norms": "noise",
     "examples_needed": "results",
     "export": "exporting",
     "fisher": "operators",
@@ -116,6 +135,9 @@ _HOMES = {
     "ggn": "operators",
     "gradient_covariance": "operators",
     "gradient_direction": "directions",
+    "gradient_diversity": "noise",
+    "gradient_noise_scale": "noise",
+    "gradient_tail_index": "noise",
     "hessian": "operators",
     "invariance_table": "sharpness",
     "keskar_sharpness": "sharpness",
@@ -123,6 +145,8 @@ _HOMES = {
     "layer_rescaling": "sharpness",
     "line": "surfaces",
     "log_determinant": "curvature",
+    "noise_curvature_alignment": "noise",
+    "noise_spectrum": "noise",
     "orthogonalized": "directions",
     "pac_bayes_sharpness": "sharpness",
     "plane": "surfaces",
@@ -141,14 +165,20 @@ _HOMES = {
     "semicircle_distance": "curvature",
     "shape": "shapes",
     "shifted_valley": "sharpness",
+    "signal_to_noise": "noise",
+    "smith_le_noise_scale": "noise",
     "spectral_density": "curvature",
     "spectral_mass": "curvature",
     "spectral_summary": "curvature",
+    "stationary_excess_loss": "noise",
+    "step_to_batch_ratio": "noise",
     "surface_curvature": "curvature",
     "survey": "surveys",
+    "tail_index": "noise",
     "topology": "shapes",
     "trace": "curvature",
     "trajectory": "surfaces",
+    "two_batch_noise_scale": "noise",
     "volume": "surfaces",
     "worst_case_sharpness": "sharpness",
 }
@@ -164,6 +194,9 @@ __all__ = [
     "adam_direction",
     "adaptive_sharpness",
     "average_sharpness",
+    "batch_gradient_norms",
+    "batch_noise_factor",
+    "batch_size_advice",
     "between",
     "blocks",
     "certify",
@@ -179,6 +212,7 @@ __all__ = [
     "empirical_fisher",
     "errors",
     "escape_time",
+    "example_gradient_norms",
     "examples_needed",
     "export",
     "findings",
@@ -188,6 +222,9 @@ __all__ = [
     "ggn",
     "gradient_covariance",
     "gradient_direction",
+    "gradient_diversity",
+    "gradient_noise_scale",
+    "gradient_tail_index",
     "hessian",
     "invariance_table",
     "keskar_sharpness",
@@ -196,6 +233,8 @@ __all__ = [
     "line",
     "log_determinant",
     "models",
+    "noise_curvature_alignment",
+    "noise_spectrum",
     "orthogonalized",
     "pac_bayes_sharpness",
     "plane",
@@ -216,15 +255,21 @@ __all__ = [
     "semicircle_distance",
     "shape",
     "shifted_valley",
+    "signal_to_noise",
+    "smith_le_noise_scale",
     "spectral_density",
     "spectral_mass",
     "spectral_summary",
+    "stationary_excess_loss",
+    "step_to_batch_ratio",
     "surface_curvature",
     "survey",
+    "tail_index",
     "topology",
     "trace",
     "training",
     "trajectory",
+    "two_batch_noise_scale",
     "volume",
     "worst_case_sharpness",
 ]
