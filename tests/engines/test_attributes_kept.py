@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from theodolite.engines.snapshot import attributes_kept, preserved
+from theodolite.engines.registries import attributes_kept
+from theodolite.engines.snapshot import preserved
 
 
 def replaced(model: nn.Module) -> None:

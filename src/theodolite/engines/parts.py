@@ -87,6 +87,8 @@ def pulled(
         torch.autograd.grad(outputs, inputs, list(row), **settings)
         for row in zip(*weights, strict=True)
     ]
+    if len(rows) == 1:  # a stack would copy
+        return [gradient[None] for gradient in rows[0]]
     return [torch.stack(column) for column in zip(*rows, strict=True)]
 
 

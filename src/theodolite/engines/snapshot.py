@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from theodolite.engines.registries import Known
+
 Result = TypeVar("Result")
 
 _FLAGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
@@ -59,8 +61,13 @@ _FLAGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 )
 
 
-def preserved(modules: Iterable[nn.Module], body: Callable[[], Result]) -> Result:
+def preserved(
+    modules: Iterable[nn.Module], body: Callable[[], Result], known: Known | None = None
+) -> Result:
     """Run `body` and put the caller's state back, whatever happens inside.
+
+    With `known`, which belongs to these modules, what the last call saw of them is used again
+    where they still hold the same objects.
 
     Covers for every module: parameters and buffers as objects, training flags, plain attributes
     and hooks; for every parameter: ``.grad`` and ``requires_grad``; values of small buffers;
@@ -73,8 +80,8 @@ def preserved(modules: Iterable[nn.Module], body: Callable[[], Result]) -> Resul
     roots = tuple(modules)
     if torch.is_inference_mode_enabled():
         with torch.inference_mode(False):
-            return preserved(roots, body)
-    record = _Record(roots)
+            return preserved(roots, body, known)
+    record = _Record(roots, known or Known())
     try:
         try:
             return body()
@@ -87,22 +94,10 @@ def preserved(modules: Iterable[nn.Module], body: Callable[[], Result]) -> Resul
 class _Record:
     """What was there before; restoring it twice is the same as once."""
 
-    def __init__(self, roots: tuple[nn.Module, ...]) -> None:
-        distinct = {id(m): m for root in roots for m in root.modules()}
-        self.modules = _Registries(distinct.values())
-        tensors = {
-            id(t): t
-            for m in distinct.values()
-            for t in (*m._parameters.values(), *m._buffers.values())
-            if t is not None
-        }
-        self.tensors = [(t, t.grad, t.requires_grad) for t in tensors.values() if t.is_leaf]
-        self.values = [
-            (t, t._version, t.clone())
-            for m in distinct.values()
-            for t in m._buffers.values()
-            if t is not None and not t.is_inference() and t.numel() * t.element_size() <= 1 << 20
-        ]
+    def __init__(self, roots: tuple[nn.Module, ...], known: Known) -> None:
+        self.modules = registries = known.of(roots)
+        self.tensors = [(t, t.grad, t.requires_grad) for t in registries.tensors if t.is_leaf]
+        self.values = [(t, t._version, t.clone()) for t in registries.buffers]
         self.flags = [read() for read, _ in _FLAGS]
         self.autocast = [(d, *_autocast_state(d)) for d in ("cpu", "cuda")]
         self.generators = (torch.get_rng_state(), np.random.get_state(), random.getstate())
@@ -150,76 +145,6 @@ class _Record:
         if warnings.filters != self.filters:
             warnings.filters[:] = self.filters  # type: ignore[index]
             warnings._filters_mutated()  # type: ignore[attr-defined]
-
-
-def attributes_kept(model: nn.Module) -> Callable[[], None]:
-    """A function that puts the plain attributes and registries of all modules back to what they
-    are now: for many evaluations under one guard, each of which must start like the first.
-    """
-    return _Registries(model.modules()).restore
-
-
-class _Registries:
-    """Plain attributes and registries of modules, by reference.
-
-    Most bodies change nothing, so what is there is first compared by identity, in one go.
-    """
-
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self.record = [(m, _attributes(m), _mappings(m)) for m in modules]
-        held = [(m.__dict__[k], v) for m, _, mappings in self.record for k, v in mappings.items()]
-        self.marks = [_Mark(m.__dict__, attributes) for m, attributes, _ in self.record]
-        self.marks += [_Mark(own, content) for own, content in held if content]
-        self.empty = [own for own, content in held if not content]  # hooks, mostly: the great part
-
-    def restore(self) -> None:
-        if any(self.empty) or not all(mark.holds() for mark in self.marks):
-            for module, attributes, mappings in self.record:
-                _restore_module(module, attributes, mappings)
-
-
-class _Mark:
-    """A dictionary and the identities of what it held; the copy keeps those objects alive."""
-
-    __slots__ = ("content", "ids", "own")
-
-    def __init__(self, own: dict[Any, Any], content: dict[Any, Any]) -> None:
-        self.own, self.content = own, content
-        self.ids = list(map(id, (*content, *content.values())))
-
-    def holds(self) -> bool:
-        """Whether the dictionary holds the same objects under the same keys, in the same order."""
-        own = self.own
-        return len(own) == len(self.content) and list(map(id, (*own, *own.values()))) == self.ids
-
-
-def _attributes(module: nn.Module) -> dict[str, Any]:
-    """The plain attributes of one module (counters, flags, cached tensors), by reference."""
-    return dict(module.__dict__)
-
-
-def _mappings(module: nn.Module) -> dict[str, dict[Any, Any]]:
-    """The contents of a module's own registries: parameters, buffers, children, hooks."""
-    return {k: dict(v) for k, v in module.__dict__.items() if k[0] == "_" and isinstance(v, dict)}
-
-
-def _restore_module(
-    module: nn.Module, attributes: dict[str, Any], mappings: dict[str, dict[Any, Any]]
-) -> None:
-    own = module.__dict__
-    for key in [k for k in own if k not in attributes]:
-        del own[key]
-    for key, value in attributes.items():
-        if key not in own or own[key] is not value:
-            own[key] = value
-    for key, content in mappings.items():
-        registry = own[key]
-        same = len(registry) == len(content) and all(
-            registry.get(k, registry) is v for k, v in content.items()
-        )
-        if not same:
-            registry.clear()
-            registry.update(content)
 
 
 def _environment() -> dict[Any, Any]:

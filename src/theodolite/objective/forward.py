@@ -6,14 +6,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from theodolite.engines.snapshot import attributes_kept
+from theodolite.engines.registries import Known, attributes_kept
 from theodolite.errors import TheodoliteWarning, UnsupportedModel
 from theodolite.parameters import ParameterSpace
 
@@ -48,6 +48,7 @@ class Forward:
     fixed: dict[str, Tensor]
     pristine: dict[str, Tensor]
     working: dict[str, Tensor]
+    known: Known = field(default_factory=Known)
 
     def named(self, theta: Tensor) -> dict[str, Tensor]:
         """All tensors the model runs with at `theta`, by the names ``functional_call`` wants."""

@@ -243,7 +243,7 @@ class Objective:
                 make_differentiable(self.model, second=second)
             return body()
 
-        return preserved((self.model,), inside)
+        return preserved((self.model,), inside, self.forward.known)
 
     def sweep(self, sample: Callable[[Batch], Sample] | None = None) -> Pass:
         """One pass while the model already holds its tensors: inside `forward.run`."""
