@@ -107,7 +107,7 @@ def _without_one_tensor(rows: Tensor) -> Tensor:
 
 
 def _state_left(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(objective_module, "preserved", lambda modules, body: body())
+    patch.setattr(objective_module, "preserved", lambda modules, body, known=None: body())
 
 
 ENGINE_DEFECTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {

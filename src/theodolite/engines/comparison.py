@@ -110,22 +110,27 @@ def compared(probe: Probe, theta: Tensor, product: Tensor) -> Verification:
     """Sort the parameter tensors into those that agree at some step, and the others."""
     names, slope = probe.space.names, probe.gradient(theta)
     noise = _rounding(probe, theta, slope)
-    estimates: dict[float, Tensor] = {}
     best, where = torch.full((len(names),), torch.inf, dtype=torch.float64), 0.0
+    sizes = _norms(probe, product) + _norms(probe, slope)
+    del slope  # such vectors fill the memory of large models: none is held longer than needed
+    neighbors, held, settled = list(pairwise(sorted(probe.steps)[:4])), {}, set[str]()
     for step in probe.steps:
-        estimates[step] = probe.estimate(theta, step)
-        gaps = _gaps(probe, product, estimates[step], noise / step)
+        held[step] = probe.estimate(theta, step)
+        sizes += _norms(probe, held[step])
+        gaps = _gaps(probe, product, held[step], noise / step)
         where = step if bool((gaps < best).any()) else where
         best = torch.minimum(best, gaps)
         if bool((best <= probe.tolerance).all()):
             break
-    sizes = torch.stack([_norms(probe, v) for v in (product, slope, *estimates.values())]).sum(0)
+        for pair in [p for p in neighbors if p[0] in held and p[1] in held]:
+            settled |= _confirmed(probe, held[pair[0]], held[pair[1]], noise / pair[0])
+            neighbors.remove(pair)
+        held = {s: e for s, e in held.items() if any(s in pair for pair in neighbors)}
     silent = tuple(n for n, size in zip(names, sizes.tolist(), strict=True) if size == 0)
     off = tuple(n for n, gap in zip(names, best.tolist(), strict=True) if gap > probe.tolerance)
     made = Verification("agrees", (), float(best.max()), where, probe.precision, off, silent)
     if not off:
         return made
-    settled = _settled(probe, estimates, noise)
     missing = tuple(n for n in off if n in settled)
     return replace(
         made, outcome="missing" if missing else "non-smooth", names=missing if missing else off
@@ -153,14 +158,10 @@ def _gaps(probe: Probe, a: Tensor, b: Tensor, noise: float) -> Tensor:
     return torch.nan_to_num(relative, nan=torch.inf)
 
 
-def _settled(probe: Probe, estimates: dict[float, Tensor], noise: float) -> set[str]:
-    """The tensors for which two neighboring steps, of the smallest, confirm each other."""
-    found: set[str] = set()
-    for small, large in pairwise(sorted(estimates)[:4]):
-        gaps = _gaps(probe, estimates[small], estimates[large], noise / small)
-        close = (gaps <= max(PLATEAU, probe.tolerance)).tolist()
-        found |= {n for n, yes in zip(probe.space.names, close, strict=True) if yes}
-    return found
+def _confirmed(probe: Probe, small: Tensor, large: Tensor, noise: float) -> set[str]:
+    """The tensors for which the differences at two neighboring steps confirm each other."""
+    close = _gaps(probe, small, large, noise) <= max(PLATEAU, probe.tolerance)
+    return {n for n, yes in zip(probe.space.names, close.tolist(), strict=True) if yes}
 
 
 def _rounding(probe: Probe, theta: Tensor, slope: Tensor) -> float:

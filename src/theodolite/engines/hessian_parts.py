@@ -18,6 +18,7 @@ from theodolite.engines.parts import (
     nothing,
     pulled,
     reach,
+    stacked,
     units,
 )
 from theodolite.engines.problem import Problem, derivative_at
@@ -111,14 +112,18 @@ def differences(step: float) -> Builder:
         h = step * reach(theta)
 
         def one(vector: Tensor) -> Tensor:
-            ends = (slope(theta + h * vector), slope(theta - h * vector))
-            up, down = (torch.zeros_like(theta) if g is None else g for g in ends)
-            return (up - down) / (2 * h)
+            # large models: one copy of theta at a time, and the quotient in place
+            made = torch.zeros_like(theta)
+            for sign in (1.0, -1.0):
+                end = slope(torch.add(theta, vector, alpha=sign * h))
+                if end is not None:
+                    made.add_(end, alpha=sign)
+            return made.div_(2 * h)
 
         def part(rows: Tensor, batched: bool) -> Tensor:
             directions, norms = units(rows)
             with named_failures(WHAT, batch.index):
-                return torch.stack([one(v) for v in directions]) * norms
+                return stacked([one(v) for v in directions]).mul_(norms)
 
         return part
 

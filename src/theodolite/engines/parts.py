@@ -87,9 +87,12 @@ def pulled(
         torch.autograd.grad(outputs, inputs, list(row), **settings)
         for row in zip(*weights, strict=True)
     ]
-    if len(rows) == 1:  # a stack would copy
-        return [gradient[None] for gradient in rows[0]]
-    return [torch.stack(column) for column in zip(*rows, strict=True)]
+    return [stacked(column) for column in zip(*rows, strict=True)]
+
+
+def stacked(rows: Sequence[Tensor]) -> Tensor:
+    """Rows as one tensor; a single one is not copied."""
+    return rows[0][None] if len(rows) == 1 else torch.stack(list(rows))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from theodolite.engines.comparison import (
     nearby,
 )
 from theodolite.engines.failures import refuse_detached, require_finite
+from theodolite.engines.memory import free_bytes
 from theodolite.engines.parts import Builder, Kind, reach
 from theodolite.engines.problem import (
     MISTAKES,
@@ -38,6 +39,9 @@ LOSS_STEPS = (1e-6, 1e-5, 1e-4)
 SHRUNK, LOST = (0.5, 0.2, 0.05), 1000.0
 """Factors of the weights at which products are compared, and how many roundings add up in one."""
 
+WIDE = 20
+"""Vectors of parameters a check takes at its peak, measured on a transformer."""
+
 EXAMPLES = 64
 """Examples of the first batch the check looks at: kinks are rare among few."""
 
@@ -48,14 +52,16 @@ def verified(
     """Compare products made by `build` with swept central differences, on a few examples.
 
     Runs inside the guard. Costs one product and from three to a dozen gradients of at most
-    `EXAMPLES` examples, in float64 where the model can. Raises `NotFinite` for a product that is
+    `EXAMPLES` examples, in float64 where the model can and `WIDE` such vectors fit into the memory
+    that is free. Raises `NotFinite` for a product that is
     not finite.
     """
     few = over(problem, (_few(problem, theta),))
     try:
-        with default_dtype(torch.float64):
-            wide: Problem = few.converted(torch.float64)
-            return _verified(kind, wide, theta.detach().to(torch.float64), build, seed)
+        if theta.dtype == torch.float64 or 8 * WIDE * len(theta) <= free_bytes(theta.device):
+            with default_dtype(torch.float64):
+                wide: Problem = few.converted(torch.float64)
+                return _verified(kind, wide, theta.detach().to(torch.float64), build, seed)
     except MISTAKES as error:
         if type(error) not in MISTAKES:
             raise  # a named error says more than a second attempt would
