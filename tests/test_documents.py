@@ -44,6 +44,15 @@ def test_the_lines_of_the_readme_work_as_written(empty_folder: Path) -> None:
     assert page.lstrip().lower().startswith("<!doctype html")
 
 
+def test_the_lines_about_optimizers_work_as_written(empty_folder: Path) -> None:
+    # Kills: any change of a public name or argument that docs/optimizers.md uses.
+    names: dict[str, object] = {"__name__": "optimizers"}
+    blocks = PYTHON.findall((ROOT / "docs" / "optimizers.md").read_text("utf-8"))
+    for block in blocks:
+        exec(compile(block, "optimizers.md", "exec"), names)
+    assert len(blocks) == 8
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_the_gallery_runs(script: Path, empty_folder: Path) -> None:
     # Kills: any change of a public name or argument that a tutorial uses.

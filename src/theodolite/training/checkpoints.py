@@ -7,7 +7,7 @@ import io
 import json
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,16 @@ from theodolite.training.recipe import Recipe
 from theodolite.training.weights import load_weights, read_plain, save_state, write_whole
 
 RECIPE, STATE = "recipe.json", "state.pt"
+LATER = (
+    "rho",
+    "eta",
+    "base_optimizer",
+    "micro_batches",
+    "averaging",
+    "averaging_start",
+    "averaging_decay",
+)
+"""Fields that older folders do not name: they were trained by the defaults."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,7 @@ class Progress:
     diverged: int | None
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
+    callbacks: list[Any]
 
 
 def weights_path(folder: Path, epoch: int) -> Path:
@@ -96,6 +107,8 @@ def _read_identity(path: Path) -> dict[str, Any]:
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     missing = object()
+    later = {f.name: f.default for f in fields(Recipe) if f.name in LATER}
+    found = {**later, **found}
     return [
         f"{name} is {wanted.get(name)!r} and was {found.get(name)!r}"
         for name in {**found, **wanted}
@@ -128,6 +141,7 @@ def save(folder: Path, model: nn.Module, progress: Progress) -> None:
         "diverged": progress.diverged,
         "optimizer": progress.optimizer,
         "scheduler": progress.scheduler,
+        "callbacks": progress.callbacks,
     }
     torch.save(content, buffer)
     write_whole(folder / STATE, buffer.getvalue())
@@ -140,6 +154,7 @@ STATE_KINDS: dict[str, tuple[type, ...]] = {
     "diverged": (int, type(None)),
     "optimizer": (dict,),
     "scheduler": (dict,),
+    "callbacks": (list,),
 }
 """What a state must hold, and of which kind: nothing else about it is believed."""
 
@@ -147,7 +162,7 @@ STATE_KINDS: dict[str, tuple[type, ...]] = {
 def _state_of(path: Path) -> dict[str, Any]:
     """The content of a state file; raises where it is not what `save` writes."""
     content = read_plain(path)
-    state = content if isinstance(content, dict) else {}
+    state = {"callbacks": [], **content} if isinstance(content, dict) else {}  # older: without
     wrong = [k for k, kinds in STATE_KINDS.items() if not isinstance(state.get(k, path), kinds)]
     if wrong or state["epoch"] < 0:
         raise StorageError(
@@ -182,6 +197,4 @@ def restore(folder: Path, model: nn.Module) -> Progress | None:
             code="E-T53",
         )
     load_weights(model, weights)
-    return Progress(
-        content["history"], content["diverged"], content["optimizer"], content["scheduler"]
-    )
+    return Progress(**{f.name: content[f.name] for f in fields(Progress)})

@@ -14,6 +14,7 @@ from theodolite.results import DIVERGED, OK, TODO, Variable, dataset, status_var
 from theodolite.training.evaluation import PREFIX, SCORES
 from theodolite.training.recipe import Recipe
 
+AVERAGED = "averaged_"
 WORDS = {
     "loss": "mean loss",
     "loss_error": "standard error of the mean loss",
@@ -40,11 +41,18 @@ def history_dataset(
         "step": _variable(np.arange(epochs) * recipe.steps_per_epoch, "optimizer steps done"),
         "learning_rate": _column(padded, "learning_rate", "learning rate of the next step"),
     }
-    for part, prefix in PREFIX.items():
-        for score in SCORES:
-            if prefix + score in rows[0]:
-                words = f"{WORDS[score]} on the {part} set"
-                variables[prefix + score] = _column(padded, prefix + score, words)
+    passes = recipe.gradients_per_step
+    gradients = np.arange(epochs) * recipe.steps_per_epoch * passes
+    variables["gradient_evaluations"] = _variable(gradients, "gradients of a batch taken")
+    examples = np.arange(epochs) * len(recipe.data.train[1]) * passes
+    variables["example_gradients"] = _variable(examples, "examples gone through backward")
+    for average, words in (("", ""), (AVERAGED, ", averaged weights")):
+        for part, prefix in PREFIX.items():
+            for score in SCORES:
+                name = average + prefix + score
+                if any(name in row for row in rows):
+                    text = f"{WORDS[score]} on the {part} set{words}"
+                    variables[name] = _column(padded, name, text)
     return dataset("training", variables, {"epoch": np.arange(epochs)}, **_facts(recipe, model))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from theodolite.datasets.splits import Split
 from theodolite.errors import InvalidType, NotFinite, TheodoliteWarning, UnsupportedModel
 from theodolite.seeds import child_seed, torch_generator
 from theodolite.training import checkpoints as storage
-from theodolite.training.evaluation import all_scores
-from theodolite.training.history import history_dataset
+from theodolite.training.averaging import WeightAverage
+from theodolite.training.callbacks import Callback, load_states, states
+from theodolite.training.evaluation import BATCH, all_scores
+from theodolite.training.history import AVERAGED, history_dataset
 from theodolite.training.isolation import isolated, seed_streams
 from theodolite.training.losses import example_loss
-from theodolite.training.recipe import Recipe, learning_rate_share, optimizer_of
+from theodolite.training.recipe import Recipe, average_of, learning_rate_share, optimizer_of
 from theodolite.training.steps import Step
+from theodolite.training.updates import LossNotFinite, Update
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,10 @@ class Run:
 
     ``history`` is a "training" result over ``epoch`` (0 is the start). ``diverged`` is the step
     whose loss was not finite, at which training stopped; None if there was none.
-    ``checkpoints`` are the files of weights, one an epoch, if a folder was given.
+    ``checkpoints`` are the files of weights, one an epoch, if a folder was given. Where the
+    recipe names an averaging, ``model`` is the averaged network, its BatchNorm statistics those
+    of the whole training set, and ``last`` the one with the last weights; without one, or after
+    a divergence, both are the same. ``callbacks`` are those built for the call.
     """
 
     recipe: Recipe
@@ -40,6 +46,8 @@ class Run:
     history: xr.Dataset
     diverged: Step | None
     checkpoints: tuple[Path, ...] = ()
+    last: nn.Module | None = None
+    callbacks: tuple[Callback, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +58,13 @@ class _Bench:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     scheduler: LambdaLR
+    average: WeightAverage | None
+    callbacks: tuple[Callback, ...]
+
+    @property
+    def observers(self) -> tuple[Callback, ...]:
+        """All that is called after an update."""
+        return self.callbacks if self.average is None else (self.average, *self.callbacks)
 
 
 def train(
@@ -57,6 +72,7 @@ def train(
     *,
     progress: Callable[[int, int], None] | None = None,
     checkpoints: str | Path | None = None,
+    callbacks: Sequence[Callable[[nn.Module], Callback]] = (),
 ) -> Run:
     """Train a network by `recipe` and score it exactly before and after every epoch.
 
@@ -67,16 +83,23 @@ def train(
     generators, flags and module are as before, also after an error. ``progress`` is called
     with the optimizer steps done and in all.
 
+    Each of ``callbacks`` builds from the network what is called with the number of updates done
+    after every one: ``partial(SWAG, rank=10)``, ``partial(Recorder, folder)``, or a function of
+    your own, which must leave the weights alone. What was built is in ``Run.callbacks``; where it
+    has ``state_dict`` and ``load_state_dict``, these are kept in the checkpoints.
+
     With a folder for ``checkpoints``, the weights after every epoch are kept there and a
     training that was killed continues from the last whole epoch, to the same bits as one made
     in one go; a finished one is read back. The optimizer is kept, buffers outside the state
     dict are not. A loss that is not finite ends the training with a warning: the epoch is
     marked as diverged in the history, later ones as not computed.
 
-    Costs ``epochs`` forward and backward passes over the training set and ``epochs + 1``
-    forward passes over everything. Raises `NotFinite` where already the start is not finite,
+    Costs ``epochs`` forward and backward passes over the training set, twice that for "sam" and
+    "asam" (``gradient_evaluations`` and ``example_gradients`` in the history count them), and
+    ``epochs + 1`` forward passes over everything; averaged networks cost as many again and a pass
+    a BatchNorm layer. Raises `NotFinite` where already the start is not finite,
     `UnsupportedModel` without a trainable parameter, `RunMismatch` for a folder of another
-    recipe, `StorageError` where it cannot be read or written.
+    recipe or other callbacks, `StorageError` where it cannot be read or written.
 
     >>> from functools import partial
     >>> from theodolite import datasets, models
@@ -88,7 +111,7 @@ def train(
     folder = None if checkpoints is None else Path(checkpoints)
     x = recipe.data.train[0]
     dtype = x.dtype if x.is_floating_point() else torch.float32
-    run = isolated(dtype, lambda: _trained(recipe, progress, folder))
+    run = isolated(dtype, lambda: _trained(recipe, progress, folder, tuple(callbacks)))
     if run.diverged is not None:
         warnings.warn(
             f"Training diverged at {run.diverged}: the loss is not finite. "
@@ -100,15 +123,18 @@ def train(
 
 
 def _trained(
-    recipe: Recipe, progress: Callable[[int, int], None] | None, folder: Path | None
+    recipe: Recipe,
+    progress: Callable[[int, int], None] | None,
+    folder: Path | None,
+    callbacks: tuple[Callable[[nn.Module], Callback], ...],
 ) -> Run:
-    bench = _bench(recipe)
+    bench = _bench(recipe, callbacks)
     data = recipe.data.changed(lambda x, y: (x.to(recipe.device), y.to(recipe.device)))
-    done = _start(bench, folder, lambda: _row(bench, data, 0))
+    done = _start(bench, folder, lambda: _row(bench, data, None))
     while done.diverged is None and len(done.history) <= recipe.epochs:
         epoch = len(done.history) - 1
         diverged = _epoch(bench, data.train, epoch, progress)
-        row = _row(bench, data, epoch + 1)
+        row = _row(bench, data, diverged)
         if diverged is None and not math.isfinite(row["loss"]):
             diverged = (epoch + 1) * recipe.steps_per_epoch
         done = _progress(bench, [*done.history, row], diverged)
@@ -118,10 +144,12 @@ def _trained(
     at = None if done.diverged is None else Step(done.diverged, recipe.steps_per_epoch)
     kept = () if folder is None else storage.saved_weights(folder)
     history = history_dataset(recipe, bench.model, done.history, diverged=at is not None)
-    return Run(recipe, bench.model.eval(), history, at, kept)
+    last = bench.model.eval()
+    model = (_averaged(bench, data) if at is None else None) or last
+    return Run(recipe, model, history, at, kept, last, bench.callbacks)
 
 
-def _bench(recipe: Recipe) -> _Bench:
+def _bench(recipe: Recipe, callbacks: tuple[Callable[[nn.Module], Callback], ...]) -> _Bench:
     seed_streams(child_seed(recipe.seed, "initialization"), recipe.device)
     given = recipe.model
     model = copy.deepcopy(given) if isinstance(given, nn.Module) else given()
@@ -139,7 +167,8 @@ def _bench(recipe: Recipe) -> _Bench:
         )
     optimizer = optimizer_of(recipe, model)
     scheduler = LambdaLR(optimizer, lambda step: learning_rate_share(recipe, step))
-    return _Bench(recipe, model, optimizer, scheduler)
+    built = tuple(build(model) for build in callbacks)
+    return _Bench(recipe, model, optimizer, scheduler, average_of(recipe, model), built)
 
 
 def _start(
@@ -152,6 +181,7 @@ def _start(
         if saved is not None:
             bench.optimizer.load_state_dict(saved.optimizer)
             bench.scheduler.load_state_dict(saved.scheduler)
+            load_states(bench.observers, saved.callbacks, folder)
             return saved
     row = first_row()
     if not math.isfinite(row["loss"]):
@@ -171,14 +201,31 @@ def _progress(
     bench: _Bench, history: list[dict[str, float]], diverged: int | None
 ) -> storage.Progress:
     return storage.Progress(
-        history, diverged, bench.optimizer.state_dict(), bench.scheduler.state_dict()
+        history,
+        diverged,
+        bench.optimizer.state_dict(),
+        bench.scheduler.state_dict(),
+        states(bench.observers),
     )
 
 
-def _row(bench: _Bench, data: Split, epoch: int) -> dict[str, float]:
+def _row(bench: _Bench, data: Split, diverged: int | None) -> dict[str, float]:
     loss = example_loss(bench.recipe.loss)
-    rate = float(bench.optimizer.param_groups[0]["lr"])
-    return {**all_scores(bench.model, loss, data), "learning_rate": rate}
+    row = all_scores(bench.model, loss, data)
+    averaged = None
+    if diverged is None and math.isfinite(row["loss"]):
+        averaged = _averaged(bench, data)
+    if averaged is not None:
+        found = all_scores(averaged, loss, data)
+        row |= {AVERAGED + name: value for name, value in found.items()}
+    return {**row, "learning_rate": float(bench.optimizer.param_groups[0]["lr"])}
+
+
+def _averaged(bench: _Bench, data: Split) -> nn.Module | None:
+    """The averaged network as it stands, None where nothing was averaged yet."""
+    if bench.average is None or not bench.average.count:
+        return None
+    return bench.average.network(torch.split(data.train[0], BATCH))
 
 
 def _epoch(
@@ -191,19 +238,20 @@ def _epoch(
     recipe, model = bench.recipe, bench.model
     order_seed = recipe.seed if recipe.order_seed is None else recipe.order_seed
     loss = example_loss(recipe.loss, smoothing=recipe.label_smoothing)
+    update = Update(recipe, model, bench.optimizer, loss, order_seed)
     (x, y), count = pair, recipe.steps_per_epoch
     order = torch.randperm(len(y), generator=torch_generator(order_seed, "order", epoch))
     model.train()
     for i, batch in enumerate(order.to(y.device).tensor_split(count)):
         step = epoch * count + i
-        seed_streams(child_seed(order_seed, "step", step), recipe.device)
-        bench.optimizer.zero_grad(set_to_none=True)
-        value = loss(model(x[batch]), y[batch]).mean()
-        if not math.isfinite(value.item()):
+        try:
+            update(x[batch], y[batch], step)
+        except LossNotFinite:
             return step
-        torch.autograd.backward(value)
-        bench.optimizer.step()
         bench.scheduler.step()
+        for callback in bench.observers:
+            callback(step + 1)
+            model.train()
         if progress is not None:
             progress(step + 1, count * recipe.epochs)
     return None
