@@ -63,6 +63,7 @@ bench-curvature: $(STAMP)
 		pyhessian==0.1 curvlinops-for-pytorch==3.0.1 hessian-eigenthings==1.0.0a5
 	@$(BIN)/python -m benchmarks.curvature
 	@$(BIN)/python -m benchmarks.curvature_solvers
+	@$(BIN)/python -m benchmarks.curvature_density
 
 bench-noise: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --no-input --no-deps -c constraints.txt \
