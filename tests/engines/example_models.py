@@ -19,6 +19,7 @@ class Case:
     build: Callable[[], nn.Module]
     inputs: Callable[[], Tensor]
     targets: Callable[[], Tensor]
+    way: str
     slow: dict[str, str]
 
 
@@ -56,16 +57,32 @@ class Tied(nn.Module):
 class Places(nn.Module):
     """Positions without a dimension of examples: as many positions as examples, too."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, words: int = 7) -> None:
         super().__init__()
         self.length = length
-        self.words, self.places = nn.Embedding(7, 6), nn.Embedding(length, 6)
+        self.words, self.places = nn.Embedding(words, 6), nn.Embedding(length, 6)
         self.free = nn.Parameter(torch.randn(length, 6))
         self.out = nn.Linear(6, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.words(x) + self.places(torch.arange(self.length)) + self.free
         return self.out(torch.tanh(h)).mT
+
+
+class Row(nn.Module):
+    """Positions and a first token with a first dimension of one, as vision transformers have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(7, 6)
+        self.first, self.places = nn.Parameter(torch.randn(1, 1, 6)), nn.Embedding(5, 6)
+        self.free = nn.Parameter(torch.randn(1, 5, 6))
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.cat([self.first.expand(len(x), -1, -1), self.words(x)], 1)
+        h = h + self.free + self.places(torch.arange(5).unsqueeze(0))
+        return self.out(torch.tanh(h))[:, 1:].mT
 
 
 class Borrowed(nn.Module):
@@ -155,17 +172,15 @@ def case(
     build: Callable[[], nn.Module],
     inputs: Callable[[], Tensor],
     targets: Callable[[], Tensor] | None = None,
+    way: str = "ghost",
     **slow: str,
 ) -> Case:
-    return Case(
-        build, inputs, targets or labels(), {k.replace("__", "."): v for k, v in slow.items()}
-    )
+    named = {k.replace("__", "."): v for k, v in slow.items()}
+    return Case(build, inputs, targets or labels(), way, named)
 
 
 def models() -> dict[str, Case]:
     """Built anew: modules hold tensors."""
-    attention = {"attention__in_proj_weight": "vmap", "attention__in_proj_bias": "vmap"}
-    attention |= {"attention__out_proj__weight": "vmap", "attention__out_proj__bias": "vmap"}
     cell = {f"cell__{k}_{p}": "loop" for k in ("weight", "bias") for p in ("ih", "hh")}
     flat = nn.Flatten()
     return {
@@ -205,29 +220,29 @@ def models() -> dict[str, Case]:
         "transposed": case(
             _seq(nn.ConvTranspose1d(2, 3, 2), nn.PReLU(), flat, nn.Linear(15, 3)),
             pictures(2, 4),
-            **{"0__weight": "vmap", "0__bias": "vmap", "1__weight": "vmap"},
+            way="vmap",
         ),
         "batch norm": case(
             _seq(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3)), pictures(4)
         ),
         "tied": case(Tied, tokens(6), labels(6, classes=7)),
-        "positions": case(
-            lambda: Places(4), tokens(4), labels(4), places__weight="vmap", free="vmap"
+        "positions": case(lambda: Places(4), tokens(4), labels(4)),
+        "as many positions as examples": case(lambda: Places(N), tokens(N), labels(N), way="vmap"),
+        "a row of positions": case(Row, tokens(4), labels(4)),
+        "large table": case(
+            lambda: Places(N, 500), tokens(N), labels(N), places__weight="vmap", free="vmap"
         ),
-        "as many positions as examples": case(
-            lambda: Places(N), tokens(N), labels(N), places__weight="vmap", free="vmap"
-        ),
-        "borrowed weight": case(Borrowed, pictures(4), inner__weight="vmap"),
+        "borrowed weight": case(Borrowed, pictures(4), way="vmap"),
         "written over": case(Overwritten, pictures(4)),
         "hooked": case(hooked, pictures(4)),
         "deciding": case(Deciding, pictures(4), free="loop"),
-        "attention": case(Attending, tokens(4), labels(4), **attention),
+        "attention": case(Attending, tokens(4), labels(4), way="vmap"),
         "recurrent": case(Recurrent, tokens(3), None, **cell),
         "weight norm": case(
             lambda: nn.Sequential(
                 nn.utils.parametrizations.weight_norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3)
             ),
             pictures(4),
-            **{f"0__parametrizations__weight__original{k}": "vmap" for k in (0, 1)},
+            way="vmap",
         ),
     }

@@ -90,8 +90,7 @@ def test_a_transformer_that_gives_only_the_mean_over_the_tokens_of_a_batch():
     expected = formed(model, [model(x, y) for x, y in rows]).detach().numpy()
     assert found.squared_norm.sum("tensor").values == pytest.approx(expected, rel=1e-9)
     ways = dict(zip(found.tensor.values.tolist(), found.way.values.tolist(), strict=True))
-    assert ways["words.weight"] == ways["layer.linear1.weight"] == ways["norm.bias"] == "ghost"
-    assert ways["places"] == ways["layer.self_attn.in_proj_weight"] == "vmap"
+    assert set(ways.values()) == {"vmap"}  # attention needs it, and then one pass is less
     tokens = torch.tensor([float((y != -100).sum()) for _, y in rows]).double()
     assert shares_of(whole) == pytest.approx(tokens / tokens.sum())
     simple = td.gradient_noise_scale(whole)

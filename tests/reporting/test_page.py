@@ -121,7 +121,15 @@ def test_every_inner_link_has_a_target_and_ids_are_unique(parsed: Page) -> None:
 
 def test_every_panel_says_what_it_shows_and_how_it_misleads(compared: Path) -> None:
     text = compared.read_text("utf-8").replace("&#39;", "'")
-    elsewhere = ("trajectory", "saddles", "escape", "sharpness", "valleys", "layers")  # own files
+    elsewhere = (
+        "trajectory",
+        "saddles",
+        "escape",
+        "sharpness",
+        "noise",
+        "valleys",
+        "layers",
+    )  # own files
     there = {k: e for k, e in EXPLANATIONS.items() if k not in elsewhere}
     for explanation in there.values():
         assert explanation.shows in text

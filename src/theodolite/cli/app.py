@@ -22,6 +22,7 @@ GROUPS = {
         "spectrum": ("spectrum:spectrum", "Eigenvalues of the Hessian."),
         "saddles": ("saddles:saddles", "Directions that curve down, and critical points."),
         "sharpness": ("sharpness:sharpness", "How sharp the loss is, by all definitions."),
+        "noise": ("noise:noise", "Gradient noise, and the batch sizes it speaks for."),
         "volume": ("volume:volume", "Loss over grids of three or more axes."),
         "convexity": ("convexity:convexity", "Where around the weights the loss is convex."),
         "shape": ("shape:shape", "Areas, widths, minima and saddles of a run's surfaces."),

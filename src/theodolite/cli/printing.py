@@ -29,6 +29,8 @@ FIVE = (
     "trace",
     "adaptive_sharpness",
     "average_sharpness",
+    "hessian_noise_scale",
+    "noise_scale",
     "test_loss",
     "accuracy",
 )

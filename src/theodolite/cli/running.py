@@ -12,6 +12,7 @@ from typing import Any
 
 from theodolite.cli import (
     launching,
+    noise_lines,
     printing,
     scale_lines,
     spectrum_lines,
@@ -273,6 +274,7 @@ def concluded(job: Job, finished: Finished) -> int:
     page = printing.write_reports(tree, job.path)
     terminal.say(printing.headline_lines(tree))
     terminal.say(spectrum_lines.lines(tree))
+    terminal.say(noise_lines.lines(tree))
     failures = printing.failure_lines(tree)
     if failures:
         terminal.say(failures)

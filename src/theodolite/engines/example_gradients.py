@@ -7,15 +7,23 @@ examples of each size of batch, what their own gradients give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from theodolite.engines.example_fallbacks import Found, by_loop, by_vmap, gradient_of_one
+from theodolite.engines.example_fallbacks import (
+    TOGETHER,
+    Found,
+    by_loop,
+    by_vmap,
+    gradient_of_one,
+)
+from theodolite.engines.example_parts import NUMBERS, Work
 from theodolite.engines.failures import named_failures
 from theodolite.engines.ghost_gradients import by_ghosts
 from theodolite.engines.problem import MISTAKES, Problem, section
@@ -86,6 +94,7 @@ class _Walk:
         self.problem, self.leaf = problem, leaf
         self.ways = {k: "ghost" if way == "auto" else way for k, way in ways.items()}
         self.reasons, self.sizes = dict[str, str](), set[int]()
+        self.tables, self.work = True, dict[str, Work]()
         self.rows, self.trusted = directions.to(leaf), trusted
 
     def section(self, batch: Any) -> Found:
@@ -98,7 +107,7 @@ class _Walk:
                 continue
             held = [entries[k] for k in mine]
             try:
-                done, found = measure(self.problem, self.leaf, batch, held, self.rows)
+                done, found = self._measured(measure, way, batch, held)
             except MISTAKES as error:
                 if way == "loop" or type(error) not in MISTAKES:
                     raise
@@ -106,15 +115,38 @@ class _Walk:
                 continue
             squares[:, mine], along[:, mine] = found
             self._give_up([e for e in held if e.name not in done], way, "no rule, or no use seen")
-            self._compare(batch, [e for e in held if e.name in done], way, squares)
+            wrong = self._wrong(batch, [e for e in held if e.name in done], way, squares)
+            self._give_up(wrong, way, "not the gradient of the example by itself")
+        self._join()
         if any(self.ways[e.name] != "loop" for e in entries):
             self.sizes.add(batch.examples)
         return squares, along
 
-    def _compare(self, batch: Any, entries: Sequence[Any], way: str, squares: Tensor) -> None:
-        """Give up `way` for tensors whose norms are not those of examples by themselves."""
+    def _measured(self, measure: Measure, way: str, batch: Any, held: Sequence[Any]) -> Any:
+        """What `measure` gives; ghosts without tables where those are not what the model takes."""
+        if way != "ghost":
+            return measure(self.problem, self.leaf, batch, held, self.rows)
+        ghosts = partial(by_ghosts, self.problem, self.leaf, batch, held, self.rows)
+        if self.tables:
+            try:
+                self.work, found = ghosts()
+                squares = self.leaf.new_zeros(batch.examples, len(self.ways), dtype=torch.float64)
+                places = [k for k, e in enumerate(self.problem.space.entries) if e in held]
+                squares[:, places] = found[0]
+                known = [e for e in held if e.name in self.work]
+                if not self._wrong(batch, known, way, squares):
+                    return self.work, found
+            except MISTAKES as error:
+                if type(error) not in MISTAKES:
+                    raise
+            self.tables = False
+        self.work, found = ghosts(tables=False)
+        return self.work, found
+
+    def _wrong(self, batch: Any, entries: Sequence[Any], way: str, squares: Tensor) -> list[Any]:
+        """Tensors whose norms are not those of examples by themselves."""
         if way == "loop" or self.trusted or batch.examples in self.sizes:
-            return
+            return []
         allowed = _ROUNDING.get(self.problem.dtype, 3e-3)
         places = {e.name: k for k, e in enumerate(self.problem.space.entries)}
         wrong: dict[str, Any] = {}
@@ -126,7 +158,24 @@ class _Walk:
                 gap = abs(float(squares[i, places[e.name]]) - own)
                 if gap > allowed * (own + allowed * size):
                     wrong[e.name] = e
-        self._give_up(list(wrong.values()), way, "not the gradient of the example by itself")
+        return list(wrong.values())
+
+    def _join(self) -> None:
+        """Send ghosts by vmap with the others, where its pass costs less once it is made at all.
+
+        Both make a forward and a backward pass. Where many numbers would be formed, few examples
+        would go at once, so then ghosts stay.
+        """
+        ghosts = [e for e in self.problem.space.entries if self.ways[e.name] == "ghost"]
+        if self.trusted or "vmap" not in self.ways.values() or not ghosts:
+            return
+        works = [self.work[e.name] for e in ghosts]
+        many = self.leaf.numel() * TOGETHER > 4 * NUMBERS
+        if not many and sum(w.forming for w in works) < sum(w.passing + w.ghost for w in works):
+            self.ways |= {e.name: "vmap" for e in ghosts}
+            self.reasons |= {
+                e.name: "ghost: others go by vmap, and one pass is less" for e in ghosts
+            }
 
     def _give_up(self, entries: Sequence[Any], way: str, reason: str) -> None:
         """Numbers of earlier batches stand: they agreed with the examples looked at there."""
@@ -152,13 +201,13 @@ def _by_itself(problem: Problem, leaf: Tensor, batch: Any) -> Float[Tensor, " pa
         ) from error
 
 
-Measure = Callable[[Problem, Tensor, Any, Sequence[Any], Tensor], tuple[set[str], Found]]
+Measure = Callable[[Problem, Tensor, Any, Sequence[Any], Tensor], tuple[Collection[str], Found]]
 
 
 def _all_of(measure: Callable[[Problem, Tensor, Any, Sequence[Any], Tensor], Found]) -> Measure:
     def measured(
         problem: Problem, leaf: Tensor, batch: Any, entries: Sequence[Any], directions: Tensor
-    ) -> tuple[set[str], Found]:
+    ) -> tuple[Collection[str], Found]:
         found = measure(problem, leaf, batch, entries, directions)
         return {e.name for e in entries}, found
 

@@ -51,37 +51,61 @@ class Use:
     """One use of a tensor in a forward pass: ``cut(start, stop)`` gives some examples' part.
 
     ``numbers`` is about how many numbers one example's part holds: factors are made slice by
-    slice, because those of a convolution are many times its input.
+    slice, because those of a convolution are many times its input. Where the part is a sum of
+    outer products, ``positions`` counts them and ``fans`` are the widths of both factors;
+    ``form``, where there is one, makes the gradients without making the factors.
     """
 
     cut: Callable[[int, int], Part]
     numbers: int
+    positions: int = 0
+    fans: tuple[int, int] = (0, 0)
+    form: Callable[[int, int], Tensor] | None = None
 
 
-def squared_norms(
-    uses: Sequence[Use], examples: int, shape: torch.Size
-) -> Float[Tensor, " example"]:
-    """The squared norm of each example's gradient for a tensor with all its `uses`; float64."""
-    found = []
-    for start, stop in slices(examples, sum(u.numbers for u in uses) + shape.numel()):
-        part = _joined([u.cut(start, stop) for u in uses], shape)
-        found.append(_norms(part, shape).double())
-    return torch.cat(found)
+@dataclass(frozen=True)
+class Work:
+    """Multiplications for one tensor of one example: a pass through its layer there and back, its
+    norm and products as ghosts, and the same with its gradient formed."""
+
+    passing: int
+    ghost: int
+    forming: int
 
 
-def products(
+def work_of(uses: Sequence[Use], numel: int, rows: int) -> Work:
+    """Counted, not timed, so that the same tensors go the same way everywhere."""
+    outer = sum(u.positions for u in uses)
+    reduced = (1 + rows) * numel
+    if not all(u.positions for u in uses):  # rows of a table, or few numbers
+        taken = sum(u.numbers for u in uses) * (1 + rows)
+        return Work(2 * outer * numel, outer * numel + taken, outer * numel + reduced)
+    groups = numel // max(uses[0].fans[0] * uses[0].fans[1], 1)
+    pairs = outer * outer * sum(uses[0].fans) * groups if outer > 1 else sum(uses[0].fans)
+    return Work(2 * outer * numel, pairs + rows * outer * numel, outer * numel + reduced)
+
+
+def measured(
     uses: Sequence[Use], examples: int, directions: Float[Tensor, "direction ..."]
-) -> Float[Tensor, "example direction"]:
-    """The product of each example's gradient with each direction; float64."""
-    if not len(directions):
-        return directions.new_zeros(examples, 0, dtype=torch.float64)
-    numbers = sum(u.numbers for u in uses) * (1 + len(directions))
-    return torch.cat(
-        [
-            sum_of([_products(u.cut(start, stop), directions).double() for u in uses])
-            for start, stop in slices(examples, numbers)
-        ]
-    )
+) -> tuple[Float[Tensor, " example"], Float[Tensor, "example direction"]]:
+    """The squared norm of each example's gradient for a tensor with all its `uses`, and its
+    products with `directions`; float64. Factors are multiplied out where that costs less."""
+    shape, rows = directions.shape[1:], len(directions)
+    work = work_of(uses, shape.numel(), rows)
+    outright = all(u.positions for u in uses) and work.forming < work.ghost
+    squares, along = [], []
+    for start, stop in slices(examples, sum(u.numbers for u in uses) + shape.numel()):
+        if outright:
+            part: Part = Direct(sum_of([_outright(u, start, stop, shape) for u in uses]))
+        else:
+            part = _joined([u.cut(start, stop) for u in uses], shape)
+        squares.append(_norms(part).double())
+        along.append(_products(part, directions).double())
+    return torch.cat(squares), torch.cat(along)
+
+
+def _outright(use: Use, start: int, stop: int, shape: torch.Size) -> Tensor:
+    return formed(use.cut(start, stop), shape) if use.form is None else use.form(start, stop)
 
 
 def sum_of(tensors: Sequence[Tensor]) -> Tensor:
@@ -113,19 +137,21 @@ def _joined(parts: list[Part], shape: torch.Size) -> Part:
     return Direct(sum_of([formed(p, shape) for p in parts]))
 
 
-def _norms(part: Part, shape: torch.Size) -> Tensor:
+def _norms(part: Part) -> Tensor:
     if isinstance(part, Direct):
         return part.gradients.flatten(1).square().sum(1)
     if isinstance(part, Rows):
         same = part.indices.unsqueeze(1) == part.indices.unsqueeze(2)
         return ((part.slopes @ part.slopes.mT) * same).sum((1, 2))
-    positions, fan_in, fan_out = part.inputs.shape[2], part.inputs.shape[3], part.slopes.shape[3]
-    if positions == 1:
+    if part.inputs.shape[2] == 1:
         return (part.inputs.square().sum(3) * part.slopes.square().sum(3)).sum((1, 2))
-    if positions * (fan_in + fan_out) < fan_in * fan_out:
-        gram = (part.inputs @ part.inputs.mT) * (part.slopes @ part.slopes.mT)
-        return gram.sum((1, 2, 3))
-    return formed(part, shape).flatten(1).square().sum(1)
+    gram = (part.inputs @ part.inputs.mT) * (part.slopes @ part.slopes.mT)
+    return gram.sum((1, 2, 3))
+
+
+def part_size(part: Part) -> int:
+    """The examples of a part."""
+    return len(part.gradients if isinstance(part, Direct) else part.slopes)
 
 
 def formed(part: Part, shape: torch.Size) -> Float[Tensor, "example ..."]:
@@ -140,6 +166,8 @@ def formed(part: Part, shape: torch.Size) -> Float[Tensor, "example ..."]:
 
 
 def _products(part: Part, directions: Tensor) -> Tensor:
+    if not len(directions):
+        return directions.new_zeros(part_size(part), 0)
     if isinstance(part, Direct):
         return part.gradients.flatten(1) @ directions.flatten(1).T
     if isinstance(part, Rows):

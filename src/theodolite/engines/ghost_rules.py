@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.grad import conv1d_weight, conv2d_weight, conv3d_weight
 
 from theodolite.engines.example_parts import Direct, Outer, Part, Rows, Use
 
@@ -55,6 +56,40 @@ def _use(cut: Callable[[Tensor, Tensor], Part], given: Tensor, slopes: Tensor, f
     return Use(piece, factor * given[0].numel() + slopes[0].numel())
 
 
+def _outer_use(
+    cut: Callable[[Tensor, Tensor], Part],
+    form: Callable[[Tensor, Tensor], Tensor] | None,
+    fans: tuple[int, int],
+    given: Tensor,
+    slopes: Tensor,
+    factor: int,
+    channels: int,
+) -> Use:
+    """A use that is a sum of outer products of `fans` numbers, one a place of the output."""
+    plain = _use(cut, given, slopes, factor)
+    places = slopes[0].numel() // max(channels, 1)
+
+    def outright(start: int, stop: int) -> Tensor:
+        assert form is not None
+        return form(_wide(given[start:stop]), _wide(slopes[start:stop]))
+
+    return Use(plain.cut, plain.numbers, places, fans, None if form is None else outright)
+
+
+def given_use(gradients: Tensor) -> Use:
+    """The use of a tensor whose gradients are known, a row an example."""
+    wide = _wide(gradients)
+    return Use(lambda i, j: Direct(wide[i:j]), gradients[0].numel())
+
+
+def is_table(given: Any, output: Any, examples: int) -> bool:
+    """Whether rows of an embedding were looked up once for all examples, as positions are."""
+    if not isinstance(given, Tensor) or not isinstance(output, Tensor):
+        return False
+    once = given.dim() == 1 or (given.dim() == 2 and len(given) == 1)
+    return once and output.dim() == given.dim() + 1 and len(given) != examples
+
+
 def _linear(module: nn.Linear, given: Tensor) -> Makers:
     def weight(a: Tensor, d: Tensor) -> Part:
         return Outer(_positions(a), _positions(d))
@@ -62,7 +97,11 @@ def _linear(module: nn.Linear, given: Tensor) -> Makers:
     def bias(a: Tensor, d: Tensor) -> Part:
         return Direct(d.reshape(len(d), -1, d.shape[-1]).sum(1))
 
-    return {k: partial(_use, f, given, factor=1) for k, f in (("weight", weight), ("bias", bias))}
+    fans = (module.in_features, module.out_features)
+    return {
+        "weight": partial(_outer_use, weight, None, fans, given, factor=1, channels=fans[1]),
+        "bias": partial(_use, bias, given, factor=1),
+    }
 
 
 def _positions(tensor: Tensor) -> Tensor:
@@ -85,10 +124,38 @@ def _convolution(module: Any, given: Tensor) -> Makers:
     def bias(a: Tensor, d: Tensor) -> Part:
         return Direct(d.flatten(2).sum(2))
 
+    shape = torch.Size(module.weight.shape)
+
+    def form(a: Tensor, d: Tensor) -> Tensor:
+        def one(row: Tensor, slope: Tensor) -> Tensor:
+            made: Tensor = _WEIGHT_GRADIENTS[len(size)](
+                row.unsqueeze(0), shape, slope.unsqueeze(0), stride, 0, dilation, groups
+            )
+            return made
+
+        made: Tensor = torch.func.vmap(one)(F.pad(a, padding, mode=mode), d)
+        return made
+
+    fans = (shape[1:].numel(), shape[0] // groups)
     return {
-        "weight": partial(_use, weight, given, factor=torch.Size(size).numel()),
+        "weight": partial(
+            _outer_use,
+            weight,
+            form,
+            fans,
+            given,
+            factor=torch.Size(size).numel(),
+            channels=shape[0],
+        ),
         "bias": partial(_use, bias, given, factor=1),
     }
+
+
+_WEIGHT_GRADIENTS: dict[int, Callable[..., Tensor]] = {
+    1: conv1d_weight,
+    2: conv2d_weight,
+    3: conv3d_weight,
+}
 
 
 def _windows(

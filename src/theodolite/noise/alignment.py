@@ -48,6 +48,7 @@ def noise_curvature_alignment(
     matrix: str = "hessian",
     probes: int = 64,
     level: float = 0.95,
+    engine: str = "auto",
     seed: int = 0,
 ) -> xr.Dataset:
     r"""How far the covariance of gradients leans toward directions of high curvature.
@@ -69,6 +70,8 @@ def noise_curvature_alignment(
         Random sign vectors, 8 or more; each is multiplied by both matrices.
     level
         Of the intervals.
+    engine
+        Of the products with H, as in `hessian` and `ggn`.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def noise_curvature_alignment(
     found = without_autocast(moments)(objective, point)
     trace = float(found.deviations().sum()) / (found.examples - 1)
     drawn = without_autocast(_drawn)(
-        MATRICES[matrix](objective, point), covariance_operator(found), probes, seed
+        MATRICES[matrix](objective, point, engine=engine), covariance_operator(found), probes, seed
     )
     size = objective.space.size
     with np.errstate(all="ignore"):

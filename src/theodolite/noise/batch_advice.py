@@ -105,7 +105,7 @@ def batch_size_advice(
         {"batch": sizes},
         **{"from": source},
         waste=waste,
-        population=noise.attrs.get("population", ""),
+        noise_population=noise.attrs.get("noise_population", ""),
         caveats=[*CAVEATS[(source != "simple") :]],
     )
 

@@ -41,8 +41,9 @@ def example_gradient_norms(
         Where, shape ``(params,)``; by default ``objective.start``.
     method
         ``"auto"``: ghost norms, from a layer's inputs and output gradients, for linear,
-        convolution, embedding and normalization layers; vmap for other tensors; one example at a
-        time where vmap cannot go. ``"vmap"`` and ``"loop"`` begin there.
+        convolution, embedding and normalization layers and tables added to all examples alike;
+        vmap for other tensors, and then for all where that takes fewer multiplications; one
+        example at a time where vmap cannot go. ``"vmap"`` and ``"loop"`` begin there.
 
     Returns
     -------

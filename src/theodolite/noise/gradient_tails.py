@@ -16,8 +16,12 @@ from theodolite.linalg.precision import without_autocast
 from theodolite.noise.arguments import count, number, point_of
 from theodolite.noise.moments import Moments, moments
 from theodolite.noise.noise_scale import told
+from theodolite.noise.stable_law import stable_sizes
 from theodolite.noise.tails import REFUSED, hill_index, tail_index
 from theodolite.objective import Objective
+
+RANKS = 48
+"""Shares of the examples at which tails are told."""
 
 
 def gradient_tail_index(
@@ -50,7 +54,9 @@ def gradient_tail_index(
     xarray.Dataset
         ``stable_index``, ``hill_index`` and ``p_value``, each ``(direction,)``, and
         ``hill_index_of_norms``; ``attrs["stable_refused"]`` counts directions in which the law is
-        refused.
+        refused. For a picture of tails: ``size(direction, rank)``, the size of a projection over
+        its median that the share ``exceedance(rank)`` of the examples exceeds, and ``law(rank)``,
+        the same for the stable law with the median index.
 
     Notes
     -----
@@ -99,11 +105,12 @@ def gradient_tail_index(
         name: (dims, [float(m[name]) for m in made], {"long_name": long_name})
         for name, long_name in columns.items()
     }
+    variables |= _tails(projected, float(np.median([m.stable_index for m in made])))
     variables["hill_index_of_norms"] = ((), of_norms, {"long_name": "Hill's index of the norms"})
     return results.dataset(
         "gradient_tail_index",
         variables,
-        {"direction": np.arange(rows)},
+        {"direction": np.arange(rows), "rank": np.arange(variables["law"][1].size)},
         **objective.facts(),
         **told(found),
         theta_norm=float(point.double().norm()),
@@ -125,6 +132,24 @@ def _projected(
     weights = found.weights.to(along)
     projected: np.ndarray = (weights[:, None] * (along - found.shares @ along)).cpu().numpy()
     return found, projected
+
+
+def _tails(
+    projected: Float64[np.ndarray, "example direction"], alpha: float
+) -> dict[str, results.Variable]:
+    """How large the largest projections are, beside what the law with this index says."""
+    count = len(projected)
+    kept = np.unique(np.geomspace(1, count / 2, RANKS).round().astype(int))
+    sizes = np.sort(np.abs(projected - np.median(projected, 0)), 0)[::-1]
+    shares = (kept - 0.5) / count
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = (sizes[kept - 1] / np.median(sizes, 0)).T
+    told_law = "the same under the alpha-stable law with the median index"
+    return {
+        "exceedance": (("rank",), shares, {"long_name": "share of examples beyond"}),
+        "size": (("direction", "rank"), relative, {"long_name": "projection over its median size"}),
+        "law": (("rank",), stable_sizes(shares, alpha), {"long_name": told_law}),
+    }
 
 
 def _tell(refused: int, rows: int) -> None:

@@ -91,7 +91,7 @@ def signal_to_noise(
         **objective.facts(),
         **told(found),
         theta_norm=float(point.double().norm()),
-        population=population,
+        noise_population=population,
         level=level,
     )
 

@@ -146,7 +146,7 @@ def noise_spectrum(
         **objective.facts(),
         **told(found),
         theta_norm=float(point.double().norm()),
-        population=population,
+        noise_population=population,
         level=level,
         seed=seed,
         products=made.products,

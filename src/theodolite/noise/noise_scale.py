@@ -31,6 +31,7 @@ def gradient_noise_scale(
     tolerance: float = 0.05,
     max_products: int = 200,
     looked: int = 24,
+    engine: str = "auto",
     seed: int = 0,
 ) -> xr.Dataset:
     r"""The simple and the Hessian-weighted noise scale at one point.
@@ -64,6 +65,8 @@ def gradient_noise_scale(
         For tr(H Sigma), as in `trace`.
     looked
         Examples whose own share in tr(H Sigma) is measured for its error in a sample; 8 or more.
+    engine
+        Of the Hessian's products, as in `hessian`.
 
     Returns
     -------
@@ -120,7 +123,7 @@ def gradient_noise_scale(
     if curvature and len(objective.start_pass.weights) != objective.examples:
         reason = "batch_loss gives the mean of a batch; let it return (losses, weights)"
     elif curvature:
-        operator = hessian(objective, point)
+        operator = hessian(objective, point, engine=engine)
         curved = traced(found, operator, tolerance=tolerance, seed=seed, max_products=max_products)
         if apart:
             few = min(looked, objective.examples)
@@ -133,7 +136,7 @@ def gradient_noise_scale(
         **objective.facts(),
         **told(found),
         theta_norm=float(point.double().norm()),
-        population=population,
+        noise_population=population,
         level=level,
         seed=seed,
         tolerance=tolerance,

@@ -21,6 +21,8 @@ def ratio_interval(
     >>> ratio_interval(6.0, 2.0, np.diag([0.0625, 0.0]), 2.0)
     (2.75, 3.25)
     """
+    if bottom > 0 and (factor == 0 or not covariance.any()):
+        return top / bottom, top / bottom
     square = factor * factor
     a = bottom * bottom - square * float(covariance[1, 1])
     half = top * bottom - square * float(covariance[0, 1])

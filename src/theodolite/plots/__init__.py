@@ -17,6 +17,12 @@ from theodolite.plots.density_by_layer import draw_layer_curve, layer_densities
 from theodolite.plots.dress import distance_label
 from theodolite.plots.eigenvalues import plot_eigenvalues
 from theodolite.plots.escapes import plot_escape_distance, plot_escape_rise
+from theodolite.plots.gradient_noise import (
+    noisiest,
+    plot_batch_efficiency,
+    plot_signal_to_noise,
+)
+from theodolite.plots.gradient_tails import plot_gradient_tails
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
 from theodolite.plots.line import line_from_plane, plot_line, share_log
 from theodolite.plots.merge_tree import plot_merge_tree
@@ -64,16 +70,19 @@ __all__ = [
     "line_from_plane",
     "minimum",
     "negative_share",
+    "noisiest",
     "palette",
     "percent",
     "plain",
     "plot_barcode",
+    "plot_batch_efficiency",
     "plot_certificate",
     "plot_convexity",
     "plot_critical_search",
     "plot_eigenvalues",
     "plot_escape_distance",
     "plot_escape_rise",
+    "plot_gradient_tails",
     "plot_line",
     "plot_merge_tree",
     "plot_plane",
@@ -83,6 +92,7 @@ __all__ = [
     "plot_saddle_index",
     "plot_shape",
     "plot_shifted_valley",
+    "plot_signal_to_noise",
     "plot_small_multiples",
     "plot_spectral_density",
     "plot_training",

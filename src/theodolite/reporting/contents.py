@@ -38,6 +38,12 @@ NEEDED = {
     "sharpness": {"value", "rescaled_value", "kind"},
     "predicted_rise": {"measured", "predicted", "trust_radius", "relative_error"},
     "shifted_valley": {"shift", "train_loss", "test_loss", "length", "name"},
+    "gradient_noise_scale": {"simple", "hessian_weighted", "covariance_trace"},
+    "signal_to_noise": {"signal_to_noise", "covariance_trace"},
+    "gradient_diversity": {"diversity", "batch_bound"},
+    "noise_spectrum": {"eigenvalue", "share"},
+    "noise_curvature_alignment": {"alignment", "cosine"},
+    "gradient_tail_index": {"stable_index", "hill_index", "p_value", "size"},
     "saddle_index": {"index", "verdict", "eigenvalue"},
     "critical_point": {"gradient_norm", "loss"},
     "escape_time": {"steps", "median_steps"},
@@ -47,6 +53,19 @@ NEEDED = {
 }
 """What a result must hold to be reported; a run that was stopped may hold less."""
 
+
+NOISE = (
+    "gradient_noise_scale",
+    "signal_to_noise",
+    "gradient_diversity",
+    "noise_spectrum",
+    "noise_curvature_alignment",
+    "gradient_tail_index",
+)
+"""Quantities of the section on gradient noise."""
+
+UNMEASURED = "not_measured"
+"""Where the survey wrote why a part of it needs more of the gradients than there is."""
 
 RECOMPUTED = "_recomputed"
 """How a plane's name ends when it repeats another with BatchNorm statistics recomputed."""
@@ -72,6 +91,8 @@ class Contents:
     sharpness: xr.Dataset | None = None
     rises: xr.Dataset | None = None
     valleys: xr.Dataset | None = None
+    noise: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    no_noise: Mapping[str, str] = field(default_factory=dict)
     saddles: xr.Dataset | None = None
     critical: xr.Dataset | None = None
     escapes: tuple[xr.Dataset, ...] = ()
@@ -173,6 +194,8 @@ def _contents(tree: Any, label: str | None) -> Contents:
         sharpness=first("sharpness"),
         rises=first("predicted_rise"),
         valleys=first("shifted_valley"),
+        noise={q: r for q in NOISE if (r := first(q)) is not None},
+        no_noise={n: str(r.attrs[UNMEASURED]) for n, r in results if UNMEASURED in r.attrs},
         saddles=first("saddle_index"),
         critical=first("critical_point"),
         escapes=every("escape_time"),

@@ -120,6 +120,15 @@ EXPLANATIONS = {
         "depend on the radius chosen. None of them is a forecast of test accuracy.",
         "normalization",
     ),
+    "noise": Explanation(
+        "How noisy the gradients of batches are, what that says of batch sizes at these weights, "
+        "which layers have signal and which noise, and how heavy the tails are.",
+        "The noise scale belongs to one point and mostly grows in training. The simple scale "
+        "takes the curvature for the same in every direction and can be off several times over. "
+        "The trade between steps and examples is that of SGD on a quadratic loss and knows no "
+        "clock: a batch that does not fill the machine costs the same time as one that does.",
+        "noise",
+    ),
     "valleys": Explanation(
         "Training and test loss along the same lines, with the lowest point of each: if the two "
         "valleys are shifted against each other, the shift costs less where they are wide.",
@@ -244,6 +253,16 @@ PITFALLS = (
         "Weight within a kernel's width of zero appears on both sides, so read the share below "
         "zero from its number, which is taken from the points, and not from the shaded area.",
         "Ghorbani, Krishnan and Xiao 2019, arXiv:1901.10159",
+    ),
+    Pitfall(
+        "noise",
+        "A noise scale is an order of magnitude",
+        "It compares the noise of one point with the gradient of that point: near a minimum the "
+        "gradient vanishes and the scale grows without end, which speaks for no batch size. With "
+        "a sample for the population the squared gradient is too large by the noise over the "
+        "number of examples. A stable index below 2 is no sign of heavy tails where the law "
+        "itself is refused.",
+        "McCandlish et al. 2018, arXiv:1812.06162; Xie, Sato and Sugiyama 2021, arXiv:2002.03495",
     ),
     Pitfall(
         "one-run",

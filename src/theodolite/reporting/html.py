@@ -18,6 +18,7 @@ from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
 from theodolite.reporting.files import write_text
 from theodolite.reporting.layers import layer_panels
 from theodolite.reporting.multiples import multiples_picture
+from theodolite.reporting.noise import noise_panels
 from theodolite.reporting.numbers import parts
 from theodolite.reporting.numbers import text as number_text
 from theodolite.reporting.overlays import overlay_choices
@@ -77,6 +78,7 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             spectra=spectra,
             shapes=shape_panels(surveys),
             sharpness=sharpness_panels(surveys),
+            noise=noise_panels(surveys),
             saddles=saddle_panels(surveys),
             byline=_byline(summary),
             paths=trajectory_paths(surveys),
@@ -166,6 +168,7 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
             "Sharpness",
             any(p is not None for c in surveys for p in (c.sharpness, c.rises, c.valleys)),
         ),
+        ("noise", "Noise", any(c.noise or c.no_noise for c in surveys)),
         ("path", "Path", any(c.trajectory is not None for c in surveys)),
         ("training", "Training", any(c.training is not None for c in surveys)),
         ("certificate", "Certificate", any(c.certificate is not None for c in surveys)),

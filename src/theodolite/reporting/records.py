@@ -1,4 +1,4 @@
-"""The tables of the sharpness and saddles sections as plain values, for programs."""
+"""The tables of the sharpness, noise and saddles sections as plain values, for programs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import xarray as xr
 from theodolite.plots import trust_radius
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.definitions import definition_of
+from theodolite.reporting.noise_values import noise_record
 from theodolite.reporting.rescaling import changes
 
 VALLEY = ("train_minimum", "test_minimum", "shift", "gap", "excess", "predicted_excess")
 
 
 def records_of(contents: Contents) -> dict[str, Any]:
-    """What a survey measured of sharpness and saddles; without keys for what it did not."""
+    """What a survey measured of sharpness, noise and saddles; without keys for what it did not."""
     found: dict[str, Any] = {}
     parts: tuple[tuple[str, Any, Any], ...] = (
         ("sharpness", contents.sharpness, _measures),
@@ -28,6 +29,9 @@ def records_of(contents: Contents) -> dict[str, Any]:
     for name, part, written in parts:
         if part is not None:
             found[name] = written(part)
+    noise = noise_record(contents)
+    if noise is not None:
+        found["noise"] = noise
     if contents.escapes:
         found["escape"] = [_escape(e) for e in contents.escapes]
     return found

@@ -11,6 +11,7 @@ from theodolite.reporting import quantities as q
 from theodolite.reporting.comparison import words_between
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.headline import Headline, json_attr
+from theodolite.reporting.noise_advice import advice_row
 from theodolite.reporting.records import records_of
 from theodolite.reporting.sentences import Sentence
 from theodolite.reporting.spectrum_values import spectrum_json
@@ -189,7 +190,7 @@ def _certificate(contents: Contents) -> Certificate | None:
 
 
 def _advice(contents: Contents) -> tuple[Advice, ...]:
-    rows = json_attr(contents.attrs, "advice", list)
+    rows = [*json_attr(contents.attrs, "advice", list), advice_row(contents)]
     keys = ("measured", "action", "confidence", "command")
     return tuple(
         Advice(*(str(row.get(key, "")) for key in keys)) for row in rows if isinstance(row, Mapping)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.convexity import bowl_warning, nonconvexity
+from theodolite.reporting.noise_advice import advice_sentence
 from theodolite.reporting.numbers import Number
 from theodolite.reporting.rescaling import rescaling_sentence
 from theodolite.reporting.sentences import Cited, Named, Sentence, percent_of, unit_of
@@ -24,6 +25,7 @@ def words_about(contents: Contents) -> tuple[Sentence, ...]:
         _curvature(contents),
         nonconvexity(contents),
         rescaling_sentence(contents),
+        advice_sentence(contents),
         compared(contents),
         _gap(contents),
         _trace(contents),

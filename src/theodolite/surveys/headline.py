@@ -112,6 +112,38 @@ def sharpness_numbers(sharpness: xr.Dataset) -> list[dict[str, Any]]:
     return found
 
 
+def noise_numbers(noise: xr.Dataset) -> list[dict[str, Any]]:
+    """Both noise scales, with their intervals in the note."""
+    told = {
+        "simple": (
+            "noise_scale",
+            "Noise scale, simple",
+            "The batch size at which the variance of a batch's gradient is the squared gradient: "
+            "tr(Sigma) / |G|^2.",
+        ),
+        "hessian_weighted": (
+            "hessian_noise_scale",
+            "Noise scale, by curvature",
+            "The batch size that costs twice the fewest steps and twice the fewest examples, "
+            "tr(H Sigma) / G'HG.",
+        ),
+    }
+    level = float(noise.attrs.get("level", 0.95))
+    made = []
+    for variable, (name, label, explain) in told.items():
+        value, low, high = (float(noise[variable + end]) for end in ("", "_low", "_high"))
+        if not np.isfinite(value):
+            continue
+        row = number(name, label, value, None, "examples", explain)
+        if low == value == high:
+            made.append(row | {"exact": True})
+            continue
+        ends = [f"{float(f'{v:.3g}'):,.6g}" for v in (low, high)]
+        upper = f"to {ends[1]}" if np.isfinite(high) else "without upper end"
+        made.append(row | {"note": f"{100 * level:g} % interval {ends[0]} {upper}"})
+    return made
+
+
 def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     """The share of curvature directions that bend down, averaged over the probes done."""
     done = spectrum[["node", "weight"]].dropna("probe")
@@ -215,6 +247,8 @@ def headline(tree: xr.DataTree) -> list[dict[str, Any]]:
         found.append(trace_number(parts["trace"]))
     if "value" in parts.get("sharpness", ()):
         found += sharpness_numbers(parts["sharpness"])
+    if "simple" in parts.get("noise_scale", ()):
+        found += noise_numbers(parts["noise_scale"])
     if "smallest_eigenvalue" in parts.get("convexity", ()):
         found.append(convexity_number(parts["convexity"]))
     if "node" in parts.get("spectrum", ()):

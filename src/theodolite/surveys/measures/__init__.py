@@ -8,6 +8,7 @@ from theodolite.surveys.measures.certificate import CERTIFICATE
 from theodolite.surveys.measures.convexity import CONVEXITY
 from theodolite.surveys.measures.eigenvalues import EIGENVALUES
 from theodolite.surveys.measures.lines import LINES
+from theodolite.surveys.measures.noise import NOISE
 from theodolite.surveys.measures.planes import PLANES
 from theodolite.surveys.measures.saddles import SADDLES
 from theodolite.surveys.measures.sharpness import SHARPNESS
@@ -30,6 +31,7 @@ MEASURES: Mapping[str, Measure] = {
         CONVEXITY,
         TRACE,
         SHARPNESS,
+        NOISE,
         SADDLES,
         VOLUMES,
     )

@@ -1,0 +1,66 @@
+"""``theodolite noise``: how noisy the gradients of batches are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from theodolite.cli.options import Options
+
+
+def noise(
+    target: Annotated[
+        str | None, Parameter(help="file.py:function or package.module:function.")
+    ] = (None),
+    /,
+    *,
+    batch_size: Annotated[
+        int | None, Parameter(help="Of your training: what it costs, and its temperature.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, Parameter(help="Of your training: temperatures, and the loss noise holds.")
+    ] = None,
+    momentum: Annotated[float | None, Parameter(help="Of your training.")] = None,
+    population: Annotated[
+        str | None,
+        Parameter(
+            help="data, distribution or a number: whose gradient is meant. By default the data, "
+            "or with --limit all the examples there are."
+        ),
+    ] = None,
+    curvature: Annotated[
+        bool, Parameter(negative="--no-curvature", help="The scale weighted by the Hessian.")
+    ] = True,
+    products: Annotated[int | None, Parameter(help="Hessian products for it, at most.")] = None,
+    tolerance: Annotated[
+        float | None, Parameter(help="Relative error of tr(H Sigma) at which it stops.")
+    ] = None,
+    looked: Annotated[
+        int | None, Parameter(help="Examples looked at for its error, where data are a sample.")
+    ] = None,
+    eigenvalues: Annotated[int, Parameter(help="Of the covariance of noise; 0: none.")] = 5,
+    probes: Annotated[
+        int, Parameter(help="Probes of noise and curvature, 8 or more; 0: none.")
+    ] = 32,
+    tails: Annotated[int, Parameter(help="Directions whose tails are looked at; 0: none.")] = 8,
+    level: Annotated[float | None, Parameter(help="Of the intervals.")] = None,
+    waste: Annotated[
+        float | None,
+        Parameter(help="Share of examples given away at the lower end of the range advised."),
+    ] = None,
+    options: Options = Options(),  # noqa: B008 (frozen, without state)
+) -> int:
+    """Measure the noise of gradients, and which batch sizes it speaks for.
+
+    Noise scales with their intervals, signal against noise by layer, gradient diversity, the
+    largest directions of noise and how they lie to the curvature, the weight of the tails with a
+    test of the alpha-stable law. With --batch-size and --learning-rate the temperatures as well.
+    """
+    given = {k: v for k, v in locals().items() if k not in ("target", "options")}
+    from theodolite.cli.running import measured
+
+    if population is not None and population.isdecimal():
+        given["population"] = int(population)
+    changes = {**given, "layers": True, "diversity": True}
+    return measured(target, options, family="noise", changes=changes)
