@@ -6,6 +6,7 @@ Oracle: quadratics with chosen eigenvalues, whose random slices are known to be 
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,20 @@ def test_the_page_has_the_panel_and_the_sentence(tmp_path: Path) -> None:
     assert 'data-cited="hidden_curvature" data-error="0.01"' in page
     alone = report(slice_of(HIDDEN), tmp_path / "alone.html").read_text("utf-8")
     assert 'id="convexity"' not in alone
+
+
+def test_two_equal_surveys_have_pictures_of_their_own(tmp_path: Path) -> None:
+    # kills: the place of a survey looked up by equality, so that ids are there twice
+    parts = {"plane_0": slice_of(HIDDEN), "convexity": a_map(-0.3)}
+    both = [xr.DataTree.from_dict(parts) for _ in range(2)]
+    page = report(both, tmp_path / "page.html").read_text("utf-8")
+    section = page[page.index('id="convexity"') :]
+    section = section[: section.index("</section>")]
+    ids = re.findall(r'\bid="([^"]+)"', section)
+    assert len(ids) == len(set(ids))
+    assert section.count('aria-label="Convexity map of') == 2
+    swatches = re.findall(r'class="column-title">(.*?)<h3>', section, re.DOTALL)
+    assert len(set(swatches)) == 2
 
 
 def curved(sign_x: int, sign_y: int) -> xr.Dataset:

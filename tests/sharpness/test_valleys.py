@@ -86,21 +86,6 @@ def test_errors_are_the_spread_of_minima_over_fresh_samples() -> None:
         assert float(found.shift_error[k]) == pytest.approx(both, rel=1e-12)
 
 
-def test_errors_of_gap_and_excess_are_those_of_means_over_examples() -> None:
-    # kills: errors of differences taken as if both were independent, or the reverse.
-    train, test = pair()
-    found = shifted_valley(train, test, directions=DIRECTIONS[0])
-    a, b = (float(found[n][0]) for n in ("train_minimum", "test_minimum"))
-    d = DIRECTIONS[0]
-    own, there, low = (
-        o.losses(WEIGHTS + alpha * d) for o, alpha in ((train, a), (test, a), (test, b))
-    )
-    gap = math.hypot(float(own.std()) / 40**0.5, float(there.std()) / 90**0.5)
-    assert float(found.gap_error[0]) == pytest.approx(gap, rel=1e-9)
-    excess = float((there - low).std()) / 90**0.5
-    assert float(found.excess_error[0]) == pytest.approx(excess, rel=1e-6)
-
-
 def test_a_valley_outside_the_span_has_no_bottom() -> None:
     # kills: the end of the grid as the minimum.
     found = shifted_valley(*pair(), directions=DIRECTIONS, span=(0.8, 1.0))

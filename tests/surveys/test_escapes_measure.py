@@ -12,21 +12,22 @@ import xarray as xr
 from torch import nn
 
 import theodolite as td
-from theodolite.curvature import Descent, escape_time
+from theodolite.curvature import Descent, critical_point, escape_time
 from theodolite.errors import InvalidArgument
 from theodolite.objective.arrangement import chunked
-from theodolite.surveys.measures import MEASURES
+from theodolite.surveys import load_run
+from theodolite.surveys.measures import MEASURES, escapes, saddles
 from theodolite.surveys.measures.escapes import nothing_to_escape
 from theodolite.testing.saddles import LinearAutoencoder
 
-NET = LinearAutoencoder((4.0, 3.0, 2.0, 1.0), hidden=2)
+NET = LinearAutoencoder((3.0, 2.0, 1.0), hidden=1)
 SETTINGS = {
     "saddles": {
         "count": 1,
         "search": "newton-mr",
         "max_products": 300,
-        "escape_runs": 4,
-        "escape_steps": 300,
+        "escape_runs": 2,
+        "escape_steps": 60,
         "escape_batch": 2,
     }
 }
@@ -43,15 +44,45 @@ def target(chosen: tuple[int, ...]) -> td.Target:
 
 
 @pytest.fixture(scope="module")
-def tree() -> xr.DataTree:
-    return td.survey(target((1, 2)), measures=["saddles"], settings=SETTINGS, seed=2)
+def searches() -> list[object]:
+    """Grows by one with every search for a critical point of the run below."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, searches: list[object]) -> xr.DataTree:
+    """A run that was interrupted in the first escape, and continued."""
+    folder = tmp_path_factory.mktemp("escapes") / "run"
+    how = {"measures": ["saddles"], "settings": SETTINGS, "seed": 2, "out": folder}
+
+    def counting(*given: object, **settings: object) -> xr.Dataset:
+        searches.append(given)
+        return critical_point(*given, **settings)
+
+    def interrupted(*given: object, **settings: object) -> xr.Dataset:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(saddles, "critical_point", counting)
+        with patched.context() as once:
+            once.setattr(escapes, "escape_time", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                td.survey(target((1,)), **how)
+        assert "escape_gradient" not in load_run(folder).children
+        return td.survey(target((1,)), **how)
+
+
+def test_a_resumed_run_takes_the_point_that_is_saved(tree, searches):
+    # kills: a search repeated after a resume, which no plan counts
+    assert "escape_gradient" in tree.children
+    assert len(searches) == 1
 
 
 def test_the_saddle_found_is_left_as_the_function_says(tree):
     # kills: another point, a rate or noise not passed on, full batches called batches
     point = torch.from_numpy(tree["critical_point"]["point"].values)
-    assert int(tree["critical_point"]["certain_negative"].max()) == NET.negative_directions((1, 2))
-    objective = target((1, 2)).objective
+    assert int(tree["critical_point"]["certain_negative"].max()) == NET.negative_directions((1,))
+    objective = target((1,)).objective
     top = float(torch.linalg.eigvalsh(td.hessian(objective, point).dense())[-1])
     for method, noise in (("gradient", None), ("perturbed", 1e-4), ("stochastic", None)):
         found = tree[f"escape_{method}"].to_dataset()
@@ -59,8 +90,8 @@ def test_the_saddle_found_is_left_as_the_function_says(tree):
         direct = escape_time(
             chunked(objective, 2),
             point,
-            descent=Descent(method, rate=found.attrs["rate"], noise=noise, max_steps=300),
-            runs=4,
+            descent=Descent(method, rate=found.attrs["rate"], noise=noise, max_steps=60),
+            runs=2,
             seed=2,
         )
         np.testing.assert_array_equal(found["steps"], direct["steps"])
@@ -71,12 +102,12 @@ def test_the_saddle_found_is_left_as_the_function_says(tree):
 
 def test_a_minimum_says_that_there_is_nothing_to_escape():
     # kills: runs from a minimum, an error where there is a reason
-    tree = td.survey(target((0, 1)), measures=["saddles"], settings=SETTINGS, seed=2)
+    tree = td.survey(target((0,)), measures=["saddles"], settings=SETTINGS, seed=2)
     for method in ("gradient", "perturbed", "stochastic", "isotropic"):
         found = tree[f"escape_{method}"].to_dataset()
         assert found.sizes["run"] == 0
         assert "no" in found.attrs["reason"]
-    assert NET.negative_directions((0, 1)) == 0
+    assert NET.negative_directions((0,)) == 0
 
 
 def test_reasons_follow_the_verdict():
@@ -113,14 +144,25 @@ def test_settings_out_of_range_are_refused_by_name(name, wrong, message):
     measure = MEASURES["saddles"]
     settings = {**measure.presets["quick"], **SETTINGS["saddles"], name: wrong}
     with pytest.raises(InvalidArgument, match=message):
-        measure.groups(target((1, 2)), settings, 0)
+        measure.groups(target((1,)), settings, 0)
 
 
 def test_nothing_is_planned_unless_asked_for():
     measure = MEASURES["saddles"]
     settings = {**measure.presets["quick"], **SETTINGS["saddles"], "escape_runs": 0}
-    names = [g.name for g in measure.groups(target((1, 2)), settings, 0)]
+    names = [g.name for g in measure.groups(target((1,)), settings, 0)]
     assert names == ["saddle_index", "critical_point"]
-    several = measure.groups(target((1, 2)), {**settings, "escape_runs": 3}, 0)
+    several = measure.groups(target((1,)), {**settings, "escape_runs": 3}, 0)
     assert sum(g.name.startswith("escape_") for g in several) == 4
-    assert several[-1].passes > 3 * 300 * 4
+    assert several[-1].passes > 3 * 60 * 4
+
+
+def test_a_search_that_is_not_saved_is_made(tree):
+    # kills: an escape that needs the store, as workers have none
+    measure = MEASURES["saddles"]
+    groups = measure.groups(target((1,)), {**measure.presets["quick"], **SETTINGS["saddles"]}, 2)
+    gradient = next(g for g in groups if g.name == "escape_gradient")
+    assert gradient.after == "critical_point"
+    found = gradient.open(target((1,)))(0)
+    resumed = gradient.resume(target((1,)), tree["critical_point"].to_dataset())(0)
+    xr.testing.assert_identical(found, resumed)

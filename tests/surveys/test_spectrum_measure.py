@@ -72,6 +72,37 @@ def test_the_summary_comes_with_every_spectrum(target, tree):
     assert "damping" not in json.loads(plain["spectrum"].attrs["summary"])
 
 
+class Spare(nn.Module):
+    """A network with a layer and a scale that its loss does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.spare = nn.Linear(5, 3), nn.Linear(5, 2)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.used(x)
+        return made
+
+
+def test_a_layer_that_the_loss_does_not_use_curves_by_zero(target):
+    # kills: a layer that fails for want of a graph, a used one taken for unused
+    torch.manual_seed(0)
+    data = target.objective.data.source
+    whole = td.Target(td.Objective(Spare(), nn.CrossEntropyLoss(), data))
+    small = {"spectrum": {**ASKED, "norms": False, "steps": 4, "probes": 1}}
+    tree = td.survey(whole, measures=["spectrum"], settings=small)
+    assert "failures" not in tree.attrs
+    layers = tree["layers"].to_dataset()
+    dense = td.hessian(whole.objective).dense()
+    for name, exact in (("used", float(dense.diagonal().sum())), ("spare", 0.0), ("", 0.0)):
+        at = layers.sel(layer=name)
+        assert float(at["trace"]) == pytest.approx(exact, rel=1e-4), name
+        if not exact:
+            numbers = ("largest_eigenvalue", "smallest_eigenvalue", "largest_residual")
+            assert [float(at[n]) for n in numbers] == [0, 0, 0]
+
+
 def test_layers_are_the_dense_hessians_blocks(target, tree):
     # kills: blocks of other parameters, layers in another order, one seed for all layers
     dense = td.hessian(target.objective).dense().double().numpy()

@@ -93,7 +93,7 @@ class Odd(Exception):
 
 def test_what_no_pipe_can_carry_is_raised_as_an_error_of_ours(errand, monkeypatch):
     # kills: an answer the parent cannot read, taken for a worker that died
-    def odd(name: str) -> None:
+    def odd(name: str, earlier: object) -> None:
         raise Odd(1, 2)
 
     monkeypatch.setattr(workers, "open_group", odd)

@@ -15,6 +15,7 @@ from theodolite.cli import (
     noise_lines,
     printing,
     scale_lines,
+    sharpness_lines,
     spectrum_lines,
     terminal,
     watching,
@@ -273,8 +274,9 @@ def concluded(job: Job, finished: Finished) -> int:
     tree, outcome = finished.tree, finished.outcome
     page = printing.write_reports(tree, job.path)
     terminal.say(printing.headline_lines(tree))
-    terminal.say(spectrum_lines.lines(tree))
-    terminal.say(noise_lines.lines(tree))
+    for told in (module.lines(tree) for module in (spectrum_lines, sharpness_lines, noise_lines)):
+        if told:
+            terminal.say(told)
     failures = printing.failure_lines(tree)
     if failures:
         terminal.say(failures)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from theodolite.cli.options import Options
+from theodolite.errors import InvalidArgument
+
+RUNS = 10
+"""Runs of each kind of descent, unless asked otherwise."""
 
 
 def saddles(
@@ -28,7 +33,7 @@ def saddles(
     escape: Annotated[
         bool, Parameter(help="Leave the saddle found by four kinds of descent, and time them.")
     ] = False,
-    escape_runs: Annotated[int, Parameter(help="Runs of each.")] = 10,
+    escape_runs: Annotated[int | None, Parameter(help=f"Runs of each; by default {RUNS}.")] = None,
     escape_rate: Annotated[
         float | None, Parameter(help="Learning rate; by default 1 / the largest eigenvalue.")
     ] = None,
@@ -51,13 +56,8 @@ def saddles(
     """
     from theodolite.cli.running import measured
 
-    changes = {
-        "count": count,
-        "probes": probes,
-        "steps": steps,
-        "search": search or ("newton-mr" if escape else None),
-        "max_products": max_products,
-        "escape_runs": escape_runs if escape else None,
+    leaving = {
+        "escape_runs": escape_runs,
         "escape_rate": escape_rate,
         "escape_steps": escape_steps,
         "escape_batch": escape_batch,
@@ -65,4 +65,38 @@ def saddles(
         "jump": jump,
         "radius": radius,
     }
+    if not escape and options.config is None:
+        refuse_unused(leaving)
+    if escape:
+        leaving["escape_runs"] = runs_of(escape_runs)
+    changes = {
+        "count": count,
+        "probes": probes,
+        "steps": steps,
+        "search": search or ("newton-mr" if escape else None),
+        "max_products": max_products,
+        **leaving,
+    }
     return measured(target, options, family="saddles", changes=changes)
+
+
+def refuse_unused(leaving: Mapping[str, float | int | None]) -> None:
+    """Raise for options of an escape that nobody asked for: they would be silently ignored."""
+    given = [f"--{name.replace('_', '-')}" for name, value in leaving.items() if value is not None]
+    if given:
+        raise InvalidArgument(
+            f"{given[0]} is a setting of escapes and needs --escape, which is missing.",
+            fix=f"add --escape, or leave {given[0]} out.",
+            code="E-H71",
+        )
+
+
+def runs_of(given: int | None) -> int:
+    """Runs of each kind of descent, at least one where escapes were asked for."""
+    if given is not None and given < 1:
+        raise InvalidArgument(
+            f"--escape-runs must be at least 1 with --escape; got {given}.",
+            fix="leave --escape out to leave no saddle, or --escape-runs for 10 runs.",
+            code="E-H72",
+        )
+    return RUNS if given is None else given

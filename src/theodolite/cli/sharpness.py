@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -50,6 +51,10 @@ def sharpness(
         float | None, Parameter(help="Least deviation of the noise that knows the weights.")
     ] = None,
     pac_draws: Annotated[int | None, Parameter(help="Noise vectors of PAC-Bayes.")] = None,
+    origin: Annotated[
+        Path | None,
+        Parameter(help="Weights the training started from: adds the PAC-Bayes bound's term."),
+    ] = None,
     layers: Annotated[
         int | None, Parameter(help="Linear layers with a relative flatness, the last first.")
     ] = None,
@@ -82,7 +87,8 @@ def sharpness(
     directions and at the top, relative flatness and the Fisher-Rao norm, each with its error;
     predicted and measured rises of the loss; with test data, how far its valley is shifted.
     """
-    given = {k: v for k, v in locals().items() if k not in ("target", "options")}
+    given: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("target", "options")}
+    given["origin"] = None if origin is None else str(origin)
     from theodolite.cli.running import measured
 
     return measured(target, options, family="sharpness", changes=given)

@@ -55,7 +55,7 @@ def certificate_of(objective: Objective, spot: Spot, *, seed: int, verify: bool)
         reason = last.reason
         spot = there
     if not reason and reduction > FLAT:
-        reason = f"the gradient is flat: Newton steps leave at least {reduction:.3g} of it"
+        reason = f"the gradient is flat: Newton steps leave at least {100 * reduction:.3g} % of it"
     return Certificate(
         spot=spot,
         relative_residual=_worse(before.relative_residual, last.relative_residual),

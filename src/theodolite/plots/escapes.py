@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import SymmetricalLogLocator
 
 from theodolite.plots import palette
 from theodolite.plots.dress import dress, plain_ticks, require
@@ -17,6 +18,9 @@ NAMES = {
     "stochastic": "SGD",
     "isotropic": "isotropic noise",
 }
+
+FAR = 1e3
+"""Ratio of losses beyond which one axis cannot show both on a linear scale."""
 
 
 def plot_escape_distance(found: Sequence[xr.Dataset], ax: Axes) -> Axes:
@@ -46,9 +50,21 @@ def plot_escape_distance(found: Sequence[xr.Dataset], ax: Axes) -> Axes:
 
 
 def plot_escape_rise(found: Sequence[xr.Dataset], ax: Axes) -> Axes:
-    """Draw the loss above that of the saddle, median and quartiles over runs; return `ax`."""
+    """Draw the loss above that of the saddle, median and quartiles over runs; return `ax`.
+
+    The axis is linear, or where one kind of descent comes `FAR` times as far from the saddle as
+    another logarithmic on both sides of zero.
+    """
     for k, runs in enumerate(found):
         _drawn(runs, "rise", k, ax)
+    ends = [float(np.abs(np.median(runs["rise"].values, axis=0)).max()) for runs in found]
+    heights = [float(np.nanmax(np.abs(runs["rise"].values))) for runs in found]
+    least = min((end for end in ends if end > 0), default=0.0)
+    if least > 0 and max(heights) > FAR * least:
+        ax.set_yscale("symlog", linthresh=float(f"{least:.0e}"))
+        locator = ax.yaxis.get_major_locator()
+        assert isinstance(locator, SymmetricalLogLocator)
+        locator.set_params(numticks=7)
     ax.axhline(0.0, color=palette.RULE, linewidth=1.0, zorder=0)
     ax.set_ylabel("loss above the saddle's")
     plain_ticks(ax.yaxis)

@@ -45,6 +45,8 @@ def plot_critical_search(found: xr.Dataset, ax: Axes) -> Axes:
         linewidth=1.4,
     )
     ax.set_yscale("log")
+    plain_ticks(ax.yaxis)
+    plain_ticks(ax.xaxis)
     ax.set_xlabel("Hessian products")
     ax.set_ylabel("norm of the gradient")
     return dress(ax)

@@ -88,6 +88,11 @@ DEFINITIONS = {
         "the same with deviations √(sigma²θ² + epsilon²)",
         JIANG,
     ),
+    "pac_bayes_bound": Definition(
+        "PAC-Bayes distance term (larger is sharper)",
+        "|θ - θ₀|² / (4 sigma²) + ln(examples / sigma) + 10, θ₀ the weights of the origin",
+        JIANG,
+    ),
     "relative_flatness": Definition(
         "relative flatness (larger is sharper)",
         "sum over pairs of a layer's neurons of ⟨w, w'⟩ times the trace of their block of H",

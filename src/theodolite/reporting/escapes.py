@@ -78,13 +78,15 @@ def escape_table(runs: Sequence[xr.Dataset]) -> Table:
     """By kind of descent: the median steps with quartiles, linear theory, and how many left."""
     rows = []
     for found in runs:
-        left = int((found["outcome"].values == "escaped").sum())
+        left, lost = (
+            int((found["outcome"].values == kind).sum()) for kind in ("escaped", "diverged")
+        )
         rows.append(
             (
                 METHODS[str(found.attrs["method"])],
                 steps_text(found),
                 _steps(float(np.median(found["predicted"].values))),
-                f"{left} of {found.sizes['run']}",
+                f"{left} of {found.sizes['run']}" + (f", {lost} diverged" if lost else ""),
             )
         )
     return Table(("descent", "steps, median (quartiles)", "linear theory", "left"), tuple(rows))

@@ -40,7 +40,7 @@ def rescaling_sentence(contents: Contents) -> Sentence | None:
     )
     if not still:
         return (*head, ".")
-    return (*head, f"; unchanged: {', '.join(still)}.")
+    return (*head, f"; unchanged: {'; '.join(still)}.")
 
 
 def changes(found: xr.Dataset) -> dict[str, float]:

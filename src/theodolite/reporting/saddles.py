@@ -103,14 +103,21 @@ def search_words(found: xr.Dataset) -> str:
     """Whether the search found a critical point, and which kind."""
     norms, losses = found["gradient_norm"].values, found["loss"].values
     head = (
-        f"The search ({found.attrs['method']}) took the gradient norm from {norms[0]:.2g} to "
-        f"{norms[-1]:.2g} and the loss from {losses[0]:.3g} to {losses[-1]:.3g} in "
+        f"The search ({found.attrs['method']}) took the gradient norm from {_plain(norms[0], 2)} "
+        f"to {_plain(norms[-1], 2)} and the loss from {_plain(losses[0], 3)} to "
+        f"{_plain(losses[-1], 3)} in "
         f"{int(found.attrs['products']):,} Hessian products"
     )
     if str(found.attrs.get("accepted")).lower() != "true":
-        return f"{head}; no critical point: {found.attrs['reason']}."
+        why = str(found.attrs["reason"])
+        more = " More products (--max-products) may reach one." if "max_products" in why else ""
+        return f"{head}; no critical point: {why}.{more}"
     kind = f", {found['verdict'].values[0]} at the smallest threshold" if "verdict" in found else ""
     return f"{head}: a critical point{kind}."
+
+
+def _plain(value: float, digits: int) -> str:
+    return plain(float(f"{float(value):.{digits}g}"))
 
 
 def _short(value: float) -> str:

@@ -58,7 +58,8 @@ def valley_words(found: xr.Dataset) -> str:
     gap = _over_lines(kept, "gap")
     lost = f" On {total - int(known.sum())} more there is no minimum within reach."
     share = excess.value / gap.value if gap.value > 0 else math.nan
-    part = f", {100 * share:.2g} % of the gap" if math.isfinite(share) and share >= 0 else ""
+    told = math.isfinite(share) and excess.value > (excess.error or 0.0)  # else it may be nothing
+    part = f", {100 * share:.2g} % of the gap" if told else ""
     return (
         f"At the minimum of the training loss the test loss is {text(excess)} above its own "
         f"lowest value{part}, on average over {int(known.sum())} lines; half its curvature times "
@@ -68,8 +69,12 @@ def valley_words(found: xr.Dataset) -> str:
 
 
 def _over_lines(found: xr.Dataset, name: str) -> Number:
-    """The mean over lines with the mean error: all lines have the same examples."""
-    return Number(float(found[name].mean()), float(found[f"{name}_error"].mean()))
+    """The mean over lines with its error over the examples, which all lines share.
+
+    Results of older versions have none: the mean of the lines' errors is an upper bound of it.
+    """
+    error = found.get(f"mean_{name}_example_error", found[f"{name}_error"].mean())
+    return Number(float(found[name].mean()), float(error))
 
 
 def shift_table(found: xr.Dataset) -> Table:

@@ -72,7 +72,8 @@ def pac_bayes_sharpness(
         ``pac_bayes_sharpness``, :math:`1/\sigma^{*2}`; ``mean_rise(tried)``,
         ``standard_error(tried)`` and ``rise(tried, draw)`` at every sigma tried, in
         ``tried``. With `origin` ``bound_term``:
-        :math:`\|\theta-\theta_0\|^2/(4\sigma^{*2}) + \ln(m/\sigma^*) + 10` for m examples. NaN
+        :math:`\|\theta-\theta_0\|^2/(4\sigma^{*2}) + \ln(m/\sigma^*) + 10` for m examples, with
+        ``bound_term_low`` and ``bound_term_high`` at the other ends of sigma's interval. NaN
         where sigma lies beyond a factor of 2^40 from 0.1, or there is none.
 
     Notes
@@ -110,7 +111,7 @@ def pac_bayes_sharpness(
     curve = _Curve(objective, point, scale, draws, seed, read, base)
     times = float(student.ppf((1 + LEVEL) / 2, draws - 1))
     low, sigma, high = (curve.sigma(level, by) for by in (times, 0.0, -times))
-    term = {} if center is None else {"bound_term": _bound_term(objective, point, center, sigma)}
+    term = {} if center is None else _bound_terms(objective, point, center, (sigma, high, low))
     settings = {"magnitude_aware": magnitude_aware, "epsilon": scale, "level": level, "on": on}
     return _dataset(
         curve,
@@ -207,9 +208,16 @@ def _origin(objective: Objective, origin: Tensor | None, magnitude_aware: bool) 
     return origin.to(objective.device)
 
 
-def _bound_term(objective: Objective, theta: Tensor, origin: Tensor, sigma: float) -> float:
-    gap = torch.linalg.vector_norm(theta.double() - origin.double())
-    return float(gap) ** 2 / (4 * sigma**2) + math.log(objective.examples / sigma) + 10
+def _bound_terms(
+    objective: Objective, theta: Tensor, origin: Tensor, sigmas: tuple[float, float, float]
+) -> dict[str, float]:
+    """The term at sigma and both ends of its interval: it falls as sigma grows."""
+    gap = float(torch.linalg.vector_norm(theta.double() - origin.double()))
+    names = ("bound_term", "bound_term_low", "bound_term_high")
+    return {
+        name: gap**2 / (4 * sigma**2) + math.log(objective.examples / sigma) + 10
+        for name, sigma in zip(names, sigmas, strict=True)
+    }
 
 
 def _measure(on: str, epsilon: float | None) -> str:
@@ -224,6 +232,8 @@ def _dataset(curve: _Curve, numbers: dict[str, float], **attrs: Any) -> xr.Datas
         "sigma_low": "lower end of the interval of sigma",
         "sigma_high": "upper end of the interval of sigma",
         "bound_term": "distance term of the PAC-Bayes bound",
+        "bound_term_low": "lower end of the interval of the distance term",
+        "bound_term_high": "upper end of the interval of the distance term",
     }
     places = sorted(curve.measured)
     rises = np.stack([curve.measured[place] for place in places])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
-import torch
 import xarray as xr
 from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
@@ -16,27 +15,15 @@ from theodolite import results
 from theodolite.directions import random_directions
 from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
-from theodolite.objective.evaluation import Pass
 from theodolite.sharpness.arguments import at_least, facts, point_of, vectors
-from theodolite.sharpness.perturbed import at_points, mean_and_error, weighted_mean_and_error
-
-
-@dataclass(frozen=True, eq=False)
-class Profile:
-    """Losses of all examples along a line by point, their weights, and mean and error by point."""
-
-    losses: Tensor
-    weights: Tensor
-    means: list[tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Valley:
-    """The lowest point along one line: a parabola through the three lowest points of a grid."""
-
-    minimum: float
-    error: float
-    curvature: float
+from theodolite.sharpness.perturbed import mean_and_error, weighted_mean_and_error
+from theodolite.sharpness.valley_errors import (
+    QUANTITIES,
+    Influence,
+    error_over_examples,
+    influence,
+)
+from theodolite.sharpness.valley_lines import Profile, losses_at, profiles, valley
 
 
 @dataclass(frozen=True)
@@ -109,18 +96,23 @@ def shifted_valley(
         and ``test_curvature`` (second derivatives by alpha); ``gap``, test minus training loss
         at the training minimum; ``excess``, the left side of the formula, and
         ``predicted_excess``, the right. With ``_error``: standard errors over examples. NaN where
-        a valley has no bottom inside the span. ``mean_absolute_shift`` and ``mean_excess``, with
-        standard errors over directions. ``train_loss(direction, alpha)`` and ``test_loss``, the
-        valleys themselves, with their errors.
+        a valley has no bottom inside the span. ``mean_absolute_shift``, ``mean_gap``,
+        ``mean_excess`` and ``mean_predicted_excess`` over the directions that have both minima:
+        ``_error`` is the standard error over directions, for other random ones;
+        ``_example_error`` that over examples, which all directions share, for these ones.
+        ``train_loss(direction, alpha)`` and ``test_loss``, the valleys themselves, with their
+        errors.
 
     Notes
     -----
-    Costs ``steps + 2`` F of both objectives a direction; holds all losses of a line. Minima come
-    from a parabola through three points of the grid: make `span` narrow enough for it. Their
-    errors are those of the slope over the curvature (delta method), the two data sets taken as
-    independent samples (the prediction has the error of half the square of a Gaussian shift);
-    those of the excess do not know that the minimum was chosen. Losses are
-    means by example, also for objectives that are sums. Not checked: that theta is near a
+    Costs ``steps + 2`` F of both objectives a direction; holds all losses of a line, and eight
+    numbers by example for each. Minima come from a parabola through three points of the grid:
+    make `span` narrow enough for it. Errors come from the influence of every example on the
+    minima, and through them on gap and excess (delta method), the two data sets taken as
+    independent samples; excess and prediction are squares of a shift, and have the variance of a
+    Gaussian's as well. They cannot be negative, so where there is no shift at all they lie
+    above it by about their error. Losses are means by example, also for objectives that are
+    sums. Not checked: that theta is near a
     minimum, and that directions other than these behave alike: what matters most may lie along
     few of them.
 
@@ -149,11 +141,14 @@ def shifted_valley(
         rows = random_directions(objective, theta=point, count=count, seed=seed)
     else:
         rows = vectors(objective, directions, "directions")
-    shifts, curves = [], []
+    shifts, influences, curves, weights = [], [], [], []
     for row in rows:
-        lines = _lines(objective, test, point, row.to(point), alphas)
-        shifts.append(_measured(objective, test, point, row.to(point), alphas, lines))
+        lines = profiles((objective, test), point, row.to(point), alphas)
+        shift, moved = _measured(objective, test, point, row.to(point), alphas, lines)
+        shifts.append(shift)
+        influences += [] if moved is None else [moved]
         curves.append([line.means for line in lines])
+        weights = [line.weights for line in lines]
     columns = {f.name: np.array([asdict(s)[f.name] for s in shifts]) for f in fields(Shift)}
     dims = ("direction",)
     variables: dict[str, results.Variable] = {}
@@ -167,11 +162,7 @@ def shifted_valley(
         variables[f"{split}_loss"] = ((*dims, "alpha"), means[..., 0], {"long_name": long})
         long = f"standard error: {long}"
         variables[f"{split}_loss_error"] = ((*dims, "alpha"), means[..., 1], {"long_name": long})
-    for name, source in (("absolute_shift", np.abs(columns["shift"])), ("excess", None)):
-        mean, error = mean_and_error(columns["excess"] if source is None else source)
-        long = f"mean {name.replace('_', ' ')} over directions"
-        variables[f"mean_{name}"] = ((), mean, {"long_name": long})
-        variables[f"mean_{name}_error"] = ((), error, {"long_name": f"standard error: {long}"})
+    variables |= _means(columns, influences, weights)
     return results.dataset(
         "shifted_valley",
         variables,
@@ -192,9 +183,9 @@ def _measured(
     direction: Tensor,
     alphas: Float64[np.ndarray, " alpha"],
     lines: Sequence[Profile],
-) -> Shift:
+) -> tuple[Shift, Influence | None]:
     """What both valleys along one direction say of each other."""
-    ours, theirs = (_valley(line, alphas) for line in lines)
+    ours, theirs = (valley(line, alphas) for line in lines)
     made = Shift(
         ours.minimum,
         ours.error,
@@ -206,75 +197,46 @@ def _measured(
         theirs.curvature,
     )
     if not math.isfinite(made.shift):
-        return made
-    (own,) = _at(objective, theta, direction, [ours.minimum])
-    there, lowest = _at(test, theta, direction, [ours.minimum, theirs.minimum])
-    known, known_error = weighted_mean_and_error(*own)
-    loss, loss_error = weighted_mean_and_error(*there)
-    excess, excess_error = weighted_mean_and_error(there[0] - lowest[0], there[1])
-    return Shift(
-        **{
-            **asdict(made),
-            "gap": loss - known,
-            "gap_error": math.hypot(loss_error, known_error),
-            "excess": excess,
-            "excess_error": excess_error,
-            "predicted_excess": 0.5 * theirs.curvature * made.shift**2,
-            "predicted_excess_error": theirs.curvature
-            * made.shift_error
-            * math.hypot(made.shift, made.shift_error / 2**0.5),
-        }
-    )
+        return made, None
+    ((own, weights),) = losses_at(objective, theta, direction, [ours.minimum])
+    (there, others), (lowest, _) = losses_at(test, theta, direction, [ours.minimum, theirs.minimum])
+    values = {
+        "gap": mean_of(there, others) - mean_of(own, weights),
+        "excess": mean_of(there - lowest, others),
+        "predicted_excess": 0.5 * theirs.curvature * made.shift**2,
+    }
+    slope = lines[1].slope(alphas, ours.minimum)
+    found = influence(ours, theirs, own, there, lowest, slope)
+    errors = {
+        f"{name}_error": error_over_examples([found], name, (weights, others)) for name in values
+    }
+    return replace(made, **values, **errors), found
 
 
-def _at(
-    objective: Objective, theta: Tensor, direction: Tensor, alphas: Iterable[float]
-) -> list[tuple[Tensor, Tensor]]:
-    """Losses and weights of all examples at some points of a line."""
-
-    def read(made: Pass) -> tuple[Tensor, Tensor]:
-        return made.losses.cpu(), made.weights.cpu()
-
-    start, along = theta.to(objective.device), direction.to(objective.device)
-    return at_points(objective, start, (alpha * along for alpha in alphas), read)
+def mean_of(losses: Tensor, weights: Tensor) -> float:
+    """The weighted mean over examples."""
+    return weighted_mean_and_error(losses, weights)[0]
 
 
-def _lines(
-    objective: Objective,
-    test: Objective,
-    theta: Tensor,
-    direction: Tensor,
-    alphas: Float64[np.ndarray, " alpha"],
-) -> list[Profile]:
-    """The losses of both along one direction."""
-    made = []
-    for one in (objective, test):
-        found = _at(one, theta, direction, alphas.tolist())
-        weights = found[0][1]
-        means = [weighted_mean_and_error(losses, weights) for losses, _ in found]
-        made.append(Profile(torch.stack([losses for losses, _ in found]), weights, means))
-    return made
-
-
-def _valley(line: Profile, alphas: Float64[np.ndarray, " alpha"]) -> Valley:
-    """The bottom of a line of losses; NaN where it lies at an end, or the line is flat."""
-    losses, weights = line.losses, line.weights
-    nowhere = Valley(math.nan, math.nan, math.nan)
-    means = np.array([mean for mean, _ in line.means])
-    if not np.isfinite(means).any():
-        return nowhere
-    k, h = int(np.nanargmin(means)), float(alphas[1] - alphas[0])
-    if not 0 < k < len(alphas) - 1:
-        return nowhere
-    left, middle, right = losses[k - 1], losses[k], losses[k + 1]
-    slopes, bends = (right - left) / (2 * h), (left - 2 * middle + right) / h**2
-    slope, _ = weighted_mean_and_error(slopes, weights)
-    bend, _ = weighted_mean_and_error(bends, weights)
-    if not bend > 0 or not math.isfinite(bend):
-        return nowhere
-    move = -slope / bend
-    _, error = weighted_mean_and_error(slopes + move * bends, weights)
-    return Valley(float(alphas[k]) + move, error / bend, bend)
+def _means(
+    columns: Mapping[str, Float64[np.ndarray, " direction"]],
+    influences: Sequence[Influence],
+    weights: Sequence[Tensor],
+) -> dict[str, results.Variable]:
+    """Means over the directions that have both minima, with both kinds of error."""
+    variables: dict[str, results.Variable] = {}
+    known = np.isfinite(columns["excess"])
+    for name in ("absolute_shift", *QUANTITIES):
+        values = np.abs(columns["shift"]) if name == "absolute_shift" else columns[name]
+        mean, error = mean_and_error(values[known]) if known.any() else (np.nan, np.nan)
+        long = f"mean {name.replace('_', ' ')} over directions"
+        variables[f"mean_{name}"] = ((), mean, {"long_name": long})
+        variables[f"mean_{name}_error"] = ((), error, {"long_name": f"standard error: {long}"})
+        if name != "absolute_shift":
+            spread = error_over_examples(influences, name, weights) if influences else np.nan
+            notes = {"long_name": f"standard error over examples: {long}"}
+            variables[f"mean_{name}_example_error"] = ((), spread, notes)
+    return variables
 
 
 def _alphas(span: Sequence[float | int], steps: int) -> Float64[np.ndarray, " alpha"]:

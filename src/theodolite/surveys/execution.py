@@ -23,6 +23,7 @@ from theodolite.surveys.units import (
     Work,
     counted,
     described,
+    earlier,
     fail,
     finish,
     late,
@@ -114,7 +115,7 @@ def run_group(work: Work, group: Group, units: list[int], later: float, *, first
     storing.prepare(work.store, group)
     work.watch(progress(group, units, 0, began, later))
     if units:
-        compute, trouble = opened(group, work.target)
+        compute, trouble = opened(group, work.target, earlier(work.store, group))
     for count, unit in enumerate(units):
         expected = (time.monotonic() - began) / count if count else 0.0
         if late(work.deadline, expected) and not (first and count == 0):

@@ -12,7 +12,7 @@ from theodolite.errors import TheodoliteError, TheodoliteWarning
 from theodolite.surveys import store as storing
 from theodolite.surveys.groups import Group
 from theodolite.surveys.pools import Engine, Pool, pool_of
-from theodolite.surveys.units import Progress, Work, described, fail, finish, late, save
+from theodolite.surveys.units import Progress, Work, described, earlier, fail, finish, late, save
 from theodolite.surveys.workers import Answer, Errand, compute
 
 __all__ = ["Errand", "farm"]
@@ -92,7 +92,9 @@ def hand_out(work: Work, state: Field, engine: Engine, errand: Errand, pool: Poo
             begin(work, state, group, engine)
         state.alone = bool(state.suspects)
         source.popleft()
-        state.flying[pool.submit(compute, errand, group.name, unit)] = (group, unit)
+        saved = earlier(work.store, group)
+        known = () if saved is None else (saved,)
+        state.flying[pool.submit(compute, errand, group.name, unit, *known)] = (group, unit)
 
 
 def gather(work: Work, state: Field, engine: Engine, pool: Pool) -> None:

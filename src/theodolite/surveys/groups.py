@@ -16,6 +16,9 @@ Unit = Callable[[int], xr.Dataset]
 Opening = Callable[[Any], Unit]
 """Prepares a group on a target (directions, operators) and returns how its units are computed."""
 
+Continuing = Callable[[Any, xr.Dataset], Unit]
+"""The same with the finished result of another group at hand."""
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
@@ -25,9 +28,10 @@ class Group:
     one unit that fills the whole Dataset. ``coords`` are known before anything is computed.
     ``passes`` is the cost of one unit in forward passes over the data, ``vectors`` how many
     vectors of the network's size are held meanwhile. ``finish`` gives the attributes that only the
-    complete Dataset has. Units depend on nothing but their number:
-    the same unit gives the same numbers in any order, process or resumed run, and every unit of a
-    group carries the same attributes.
+    complete Dataset has. ``after`` names an earlier group whose finished result ``resume`` takes
+    in place of ``open``, which would compute it anew, to the same numbers. Units depend on
+    nothing but their number: the same unit gives the same numbers in any order, process or
+    resumed run, and every unit of a group carries the same attributes.
     """
 
     name: str
@@ -39,6 +43,8 @@ class Group:
     passes: float | int = 1.0
     vectors: int = 0
     finish: Callable[[xr.Dataset], Mapping[str, Any]] | None = None
+    after: str = ""
+    resume: Continuing | None = None
 
     def __post_init__(self) -> None:
         if self.units < 1 or (self.along is None and self.units != 1):

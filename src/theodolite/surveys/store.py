@@ -262,6 +262,15 @@ def put_attributes(store: Store, name: str, attributes: Mapping[str, Any]) -> No
     settle(store, store.where(*name.split("/"), "zarr.json"))
 
 
+def finished(store: Store, name: str) -> bool:
+    """Whether every unit of a group has its numbers."""
+    if f"{name}/{MARK}" not in store.root:
+        return False
+    with naming(store.where(name), "reading"), readable(store.where(name, MARK)):
+        marks: np.ndarray = np.asarray(store.root[f"{name}/{MARK}"][...])  # type: ignore[index]
+        return bool((marks == OK).all())
+
+
 def statuses(store: Store, group: Group) -> np.ndarray:
     """The mark of every unit: 0 not computed, 1 ok, 3 failed; zeros for a group never begun."""
     if f"{group.name}/{MARK}" not in store.root:

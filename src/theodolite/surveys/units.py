@@ -81,9 +81,11 @@ def late(deadline: float | None, expected: float) -> bool:
     return deadline is not None and time.monotonic() + expected > deadline
 
 
-def opened(group: Group, target: Any) -> tuple[Unit, str]:
+def opened(group: Group, target: Any, earlier: xr.Dataset | None = None) -> tuple[Unit, str]:
     """The group's function of a unit, or why there is none."""
     try:
+        if group.resume is not None and earlier is not None:
+            return group.resume(target, earlier), ""
         return group.open(target), ""
     except UNIT_FAILURES as error:
         return refuse, described(error)
@@ -92,6 +94,13 @@ def opened(group: Group, target: Any) -> tuple[Unit, str]:
 def refuse(unit: int) -> Any:
     """Stands for a group that could not be prepared; never called."""
     raise LookupError(f"unit {unit} was asked of a group that could not be prepared")
+
+
+def earlier(store: Store, group: Group) -> xr.Dataset | None:
+    """The finished result that `group` can take up, read from the store; None without."""
+    if group.resume is None or not storing.finished(store, group.after):
+        return None
+    return read_group(store, group.after)
 
 
 def save(work: Work, group: Group, unit: int, result: xr.Dataset, began: float) -> None:

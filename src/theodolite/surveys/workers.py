@@ -71,8 +71,10 @@ def errand_of(configuration: Configuration, identity: Mapping[str, Any], threads
     return Errand(uuid.uuid4().hex, configuration, identity, threads, parent, path)
 
 
-def compute(errand: Errand, group: str, unit: int) -> Answer:
+def compute(errand: Errand, group: str, unit: int, earlier: xr.Dataset | None = None) -> Answer:
     """Compute one unit of a group; what the unit raises is in the answer.
+
+    `earlier` is what the group can take up (`units.earlier`).
 
     What building the target raises is raised here, as an error of ours, and `NotDeterministic`
     (E-N06) where the target built here is not the one the survey began with.
@@ -81,7 +83,7 @@ def compute(errand: Errand, group: str, unit: int) -> Answer:
         warnings.simplefilter("always", TheodoliteWarning)
         prepared(errand)
         began = time.monotonic()
-        open_group(group)
+        open_group(group, earlier)
         function, trouble = _KEPT["open"]
         result = None
         if not trouble:
@@ -157,11 +159,11 @@ def prepared(errand: Errand) -> None:
     _KEPT.update(name=errand.name, target=target, groups={g.name: g for g in plan.groups})
 
 
-def open_group(name: str) -> None:
+def open_group(name: str, earlier: xr.Dataset | None = None) -> None:
     """Have this group open and no other: at most one group's directions are held."""
     if _KEPT.get("group") != name:
         _KEPT.pop("open", None)
-        _KEPT["open"] = opened(_KEPT["groups"][name], _KEPT["target"])
+        _KEPT["open"] = opened(_KEPT["groups"][name], _KEPT["target"], earlier)
         _KEPT["group"] = name
 
 

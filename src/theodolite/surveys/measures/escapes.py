@@ -19,7 +19,7 @@ from theodolite.objective import Objective
 from theodolite.objective.arrangement import chunked, separable
 from theodolite.operators import hessian
 from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of
+from theodolite.surveys.measures.settings import FIX, HOLDS, PRODUCT, count_of
 from theodolite.surveys.target import Target
 
 METHODS = ("gradient", "perturbed", "stochastic", "isotropic")
@@ -30,6 +30,9 @@ STEP, LOSS = 3.0, 1.0
 
 POINT = 2
 """Vectors in float64 count twice in a float32 network."""
+
+FOUND = "critical_point"
+"""The group of the search, whose point an escape of a resumed run takes up."""
 
 Search = Callable[[Target], xr.Dataset]
 
@@ -57,6 +60,8 @@ def escape_groups(
             partial(opening, method, dict(settings), seed, search),
             passes=runs * most * (STEP + LOSS) + 60 * PRODUCT,
             vectors=POINT * 60 + HOLDS,
+            after=FOUND,
+            resume=partial(resuming, method, dict(settings), seed),
         )
         for method in METHODS
     )
@@ -68,29 +73,42 @@ def opening(
     """Runs of one method from the point of the search, or the reason why there are none."""
 
     def unit(_: int) -> xr.Dataset:
-        found = search(target)
-        why = nothing_to_escape(found)
-        if why:
-            return unescaped(method, why)
-        objective = batched(target.objective, settings["escape_batch"])
-        point = torch.from_numpy(found["point"].values.astype(np.float64))
-        try:
-            return escape_time(
-                objective,
-                point.to(objective.device),
-                descent=descent_of(objective, point, method, settings, seed),
-                displacement=settings["displacement"],
-                radius=settings["radius"],
-                runs=settings["escape_runs"],
-                curves=True,
-                seed=seed,
-            )
-        except InvalidArgument as error:
-            if error.code not in ("E-K33", "E-K35"):
-                raise
-            return unescaped(method, error.what)
+        return escaped(search(target), method, settings, seed, target)
 
     return unit
+
+
+def resuming(
+    method: str, settings: Mapping[str, Any], seed: int, target: Target, found: xr.Dataset
+) -> Unit:
+    """The same from a search that is saved."""
+    return lambda _: escaped(found, method, settings, seed, target)
+
+
+def escaped(
+    found: xr.Dataset, method: str, settings: Mapping[str, Any], seed: int, target: Target
+) -> xr.Dataset:
+    """Runs from the end of a search, or the reason why there are none."""
+    why = nothing_to_escape(found)
+    if why:
+        return unescaped(method, why)
+    objective = batched(target.objective, settings["escape_batch"])
+    point = torch.from_numpy(found["point"].values.astype(np.float64))
+    try:
+        return escape_time(
+            objective,
+            point.to(objective.device),
+            descent=descent_of(objective, point, method, settings, seed),
+            displacement=settings["displacement"],
+            radius=settings["radius"],
+            runs=settings["escape_runs"],
+            curves=True,
+            seed=seed,
+        )
+    except InvalidArgument as error:
+        if error.code not in ("E-K33", "E-K35"):
+            raise
+        return unescaped(method, error.what)
 
 
 def nothing_to_escape(found: xr.Dataset) -> str:
@@ -165,16 +183,20 @@ def _check(settings: Mapping[str, Any]) -> None:
             raise InvalidArgument(
                 f"{name} of saddles must be {'positive' if least == 0 else 'at least 0'}; "
                 f"got {value!r}.",
+                fix=FIX,
                 code="E-S07",
             )
     if moved >= radius:
         raise InvalidArgument(
-            f"displacement of saddles must be below radius, {radius}; got {moved!r}.", code="E-S07"
+            f"displacement of saddles must be below radius, {radius}; got {moved!r}.",
+            fix="pass a smaller displacement, or a larger radius.",
+            code="E-S07",
         )
     rate = settings["escape_rate"]
     if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate < np.inf:
         raise InvalidArgument(
             "escape_rate of saddles must be positive, or 0 for one over the largest eigenvalue; "
             f"got {rate!r}.",
+            fix=FIX,
             code="E-S07",
         )

@@ -51,7 +51,12 @@ def steady_hessian(objective: Objective) -> Operator:
 
 def steady_engine(objective: Objective) -> str:
     """The engine of `steady_hessian`, for functions that make operators of their own."""
-    engine = str(steady_hessian(objective).facts["engine"])
+    return engine_of(steady_hessian(objective))
+
+
+def engine_of(made: Operator) -> str:
+    """What to ask of an operator that shall be multiplied as this one."""
+    engine = str(made.facts["engine"])
     return engine if engine == "differences" else "kept"
 
 

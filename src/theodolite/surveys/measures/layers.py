@@ -7,13 +7,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from theodolite.curvature import layer_spectrum
 from theodolite.curvature.layer_spectra import Effort
+from theodolite.linalg import Operator
 from theodolite.operators import hessian
 from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.hessians import steady_engine
+from theodolite.surveys.measures.hessians import engine_of, steady_hessian
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of
 from theodolite.surveys.target import Target
 
@@ -54,14 +56,24 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
 
 
 def opening(effort: Effort, seed: int, target: Target) -> Unit:
-    """How products are made, by rule; a block is made when its unit is computed."""
+    """How products are made, by rule; a block is made when its unit is computed.
+
+    A layer none of whose tensors moves the loss, which was tried by moving them, curves by zero.
+    """
     objective = target.objective
-    engine = steady_engine(objective)
+    whole = steady_hessian(objective)
+    engine = engine_of(whole)
+    unused = frozenset(whole.facts.get("unused_parameters", ()))
     layers = {k: tuple(e.name for e in v) for k, v in objective.space.layers().items()}
 
     def unit(number: int) -> xr.Dataset:
         name = list(layers)[number]
-        block = hessian(objective.restricted(*layers[name]), engine=engine)
+        part = objective.restricted(*layers[name])
+        if unused.issuperset(layers[name]):  # no graph leads there, and no product is needed
+            size, label = part.space.size, whole.label
+            block = Operator(torch.zeros_like, size, part.dtype, label, part.device)
+        else:
+            block = hessian(part, engine=engine)
         return layer_spectrum(block, name, effort, seed=seed)
 
     return unit

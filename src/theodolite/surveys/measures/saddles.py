@@ -11,7 +11,7 @@ import xarray as xr
 from theodolite.curvature import critical_point, saddle_index
 from theodolite.errors import InvalidArgument, NotConverged
 from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.escapes import Search, escape_groups
+from theodolite.surveys.measures.escapes import FOUND, Search, escape_groups
 from theodolite.surveys.measures.hessians import steady_hessian
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of
 from theodolite.surveys.plan import Measure
@@ -54,7 +54,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
     if settings["search"] != "none":
         found.append(
             Group(
-                "critical_point",
+                FOUND,
                 "saddles",
                 partial(opening_search, search),
                 passes=2 * PRODUCT * most,

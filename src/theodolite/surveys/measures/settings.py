@@ -15,6 +15,9 @@ HOLDS = 14
 what a graph of the gradient saves of the parameters."""
 
 
+FIX = "leave it out for the usual value; theodolite list measures shows those of every preset."
+"""What to do about a setting that is out of range."""
+
 MOST = 1_000_000
 """Counts beyond which a number is taken for a mistake: a plan holds one entry for each."""
 
@@ -25,6 +28,7 @@ def count_of(settings: Mapping[str, Any], measure: str, name: str, least: int = 
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InvalidArgument(
             f"{name} of {measure} must be a whole number, at least {least}; got {value!r}.",
+            fix=FIX,
             code="E-S07",
         )
     if value > MOST:

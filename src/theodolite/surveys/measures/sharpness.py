@@ -24,6 +24,7 @@ from theodolite.surveys.measures.sharpness_rows import (
     basic_rows,
     further_rows,
     linear_layers,
+    origin_of,
 )
 from theodolite.surveys.measures.sharpness_settings import checked, factor_of, settings
 from theodolite.surveys.measures.valleys import valley_groups
@@ -43,6 +44,8 @@ SIGMAS = 20
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
     """The table of measures as one unit, the predicted rises as another, and the valleys."""
     checked(settings)
+    if settings["origin"]:
+        origin_of(target.objective, settings["origin"])  # refused here, before any work
     twice = 2 if factor_of(settings) else 1
     opened = partial(opening, dict(settings), seed)
     directions = settings["directions"] if settings["along"] != "gradient" else 1
@@ -77,7 +80,8 @@ def cost(objective: Objective, settings: Mapping[str, Any]) -> float:
         return float(passes)
     layers = min(settings["layers"], len(linear_layers(objective))) - 1
     more = PRODUCT * (EXPECTED + draws + settings["directions"] + 2 + max(layers, 0) * products)
-    more += 2 * ascent + 2 * draws + 2 * (SIGMAS * settings["pac_draws"] + 1) + 20
+    noisy = 3 if settings["origin"] else 2
+    more += 2 * ascent + 2 * draws + noisy * (SIGMAS * settings["pac_draws"] + 1) + 20
     return float(passes + more)
 
 

@@ -13,7 +13,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from theodolite.errors import InvalidArgument, NotConverged, UnsupportedModel
+from theodolite.directions.checkpoints import point_of
+from theodolite.errors import InvalidArgument, NotConverged, TheodoliteError, UnsupportedModel
 from theodolite.objective import Objective
 from theodolite.sharpness import (
     adaptive_sharpness,
@@ -30,6 +31,7 @@ from theodolite.sharpness import (
 from theodolite.sharpness.adam_scale import adam_scale
 from theodolite.sharpness.perturbed import mean_and_error
 from theodolite.sharpness.top_eigenvalue import RULES
+from theodolite.training import load_state
 
 NORMS = {"2": 2, "inf": math.inf}
 
@@ -93,6 +95,8 @@ def further_rows(of: Setup) -> dict[str, Measured]:
         "pac_bayes_sigma": partial(pac_bayes, of),
         "pac_bayes_sigma, magnitude-aware": partial(pac_bayes, of, aware=True),
     }
+    if of["origin"]:
+        found["pac_bayes_bound"] = partial(pac_bayes, of, name="bound_term")
     for layer in linear_layers(of.objective)[:-1][::-1][: int(of["layers"]) - 1]:
         found[f"relative_flatness, {layer}"] = partial(flatness, of, layer)
     return found
@@ -225,8 +229,29 @@ def along_random(of: Setup, theta: Tensor) -> Row:
     return replace(made, value=mean, error=error, kind="standard error")
 
 
-def pac_bayes(of: Setup, theta: Tensor, *, aware: bool = False) -> Row:
-    """The largest sigma and its interval; by the error, or by the loss without class labels."""
+def origin_of(objective: Objective, path: str) -> Tensor:
+    """The weights in a file as a vector of the objective's parameters.
+
+    Raises what `load_state` raises, and `InvalidArgument` (E-H70) where parameters are missing or
+    have another shape.
+    """
+    state = load_state(path)
+    try:
+        return point_of(objective, state, "origin")
+    except TheodoliteError as error:
+        raise InvalidArgument(
+            f"origin of sharpness must be a file of this model's weights; got {path!r}: "
+            f"{error.what}",
+            fix="pass the weights that the training started from, or leave origin out.",
+            code="E-H70",
+        ) from error
+
+
+def pac_bayes(of: Setup, theta: Tensor, *, aware: bool = False, name: str = "sigma") -> Row:
+    """The largest sigma, or the term of the bound it gives, with its interval.
+
+    By the error, or by the loss without class labels.
+    """
     objective = of.objective
     rise = of["loss_rise"] or None
     if rise is None and objective.start_pass.hits is None:
@@ -238,12 +263,13 @@ def pac_bayes(of: Setup, theta: Tensor, *, aware: bool = False) -> Row:
         error_rise=of["error_rise"],
         loss_rise=rise,
         epsilon=of["pac_epsilon"],
+        origin=origin_of(objective, of["origin"]) if name == "bound_term" else None,
         draws=of["pac_draws"],
         seed=of.seed,
     )
     told = f"error + {100 * of['error_rise']:g} %" if rise is None else f"loss + {rise:.3g}"
-    made = row(found, "sigma", "interval", f"{told}, {of['pac_draws']} draws")
-    return replace(made, low=float(found["sigma_low"]), high=float(found["sigma_high"]))
+    made = row(found, name, "interval", f"{told}, {of['pac_draws']} draws")
+    return replace(made, low=float(found[f"{name}_low"]), high=float(found[f"{name}_high"]))
 
 
 ERRORS = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from theodolite.errors import InvalidArgument
-from theodolite.surveys.measures.settings import count_of
+from theodolite.surveys.measures.settings import FIX, count_of
 
 POSITIVE = ("rho", "adaptive_rho", "sigma", "adaptive_sigma", "epsilon")
 NOT_NEGATIVE = ("eta0", "loss_rise", "pac_epsilon", "learning_rate")
@@ -61,6 +61,7 @@ def settings(steps: int, draws: int, products: int, directions: int) -> dict[str
         "loss_rise": 0.0,
         "pac_epsilon": 1e-3,
         "pac_draws": 8,
+        "origin": "",
         "learning_rate": 0.0,
         "momentum": 0.9,
         "directions": directions,
@@ -83,10 +84,17 @@ def checked(settings: Mapping[str, Any]) -> None:
     _number(settings, "error_rise", "a number above 0 and below 1", lambda v: 0 < v < 1)
     _number(settings, "momentum", "at least 0 and below 1", lambda v: 0 <= v < 1)
     factor_of(settings)
+    if not isinstance(settings["origin"], str):
+        raise InvalidArgument(
+            "origin of sharpness must be the path of a file of weights, or empty; "
+            f"got {settings['origin']!r}.",
+            code="E-S07",
+        )
     for name, allowed in CHOICES.items():
         if str(settings[name]) not in allowed:
             raise InvalidArgument(
                 f"{name} of sharpness must be one of {', '.join(allowed)}; got {settings[name]!r}.",
+                fix=FIX,
                 code="E-S07",
             )
 
@@ -95,7 +103,9 @@ def _number(settings: Mapping[str, Any], name: str, what: str, fits: Any) -> Non
     value = settings[name]
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     if not plain or not np.isfinite(value) or not fits(value):
-        raise InvalidArgument(f"{name} of sharpness must be {what}; got {value!r}.", code="E-S07")
+        raise InvalidArgument(
+            f"{name} of sharpness must be {what}; got {value!r}.", fix=FIX, code="E-S07"
+        )
 
 
 def factor_of(settings: Mapping[str, Any]) -> float:
@@ -105,6 +115,7 @@ def factor_of(settings: Mapping[str, Any]) -> float:
     if wrong or not np.isfinite(value):
         raise InvalidArgument(
             f"factor of sharpness must be positive and not 1, or 0 for none; got {value!r}.",
+            fix=FIX,
             code="E-S07",
         )
     return float(value)
