@@ -152,3 +152,12 @@ def test_the_layers_name_every_folder_once() -> None:
     block = re.search(r"```text\n(cli.*?)```", page, re.DOTALL)
     assert block
     assert set(re.findall(r"\w+", block[1])) == set(names)
+
+
+def test_the_package_runs_as_a_module() -> None:
+    # Kills: a package without __main__, or one that runs nothing.
+    run = subprocess.run(
+        [sys.executable, "-m", "theodolite", "--version"], capture_output=True, text=True
+    )
+    assert run.returncode == 0
+    assert run.stdout.split()[-1] == td.__version__

@@ -116,7 +116,8 @@ class _Record:
             if tensor.requires_grad != requires_grad:
                 tensor.requires_grad_(requires_grad)
         for tensor, version, value in self.values:
-            if tensor._version != version:
+            # kernels of BatchNorm write statistics without raising the version
+            if tensor._version != version or not torch.equal(tensor, value):
                 with torch.no_grad():
                     tensor.copy_(value)
 
