@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pitfall_measurements as measured
+import pitfall_trainings as trainings
 import torch
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "pitfalls.md"
@@ -28,6 +29,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "eigenvalue-count": measured.eigenvalue_count,
     "kinks": measured.kinks,
     "random-walk": measured.random_walk,
+    "trained-loss": trainings.trained_loss,
     "conditions": measured.conditions,
 }
 

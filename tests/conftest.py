@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 
 import pytest
+
+EXTRAS = {
+    "test_lightning.py": ("lightning", ("pytorch_lightning",)),
+    "test_hugging_face.py": ("hf", ("transformers", "accelerate")),
+    "test_tensorboard.py": ("trackers", ("tensorboard",)),
+    "test_mlflow.py": ("trackers", ("mlflow",)),
+    "test_wandb.py": ("trackers", ("wandb",)),
+}
+"""Tests in tests/integrations, the extra each needs, and the packages of it."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -15,3 +25,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             "left out: tests/browser (no Chromium here; `make test` as root installs it)"
         )
+    for file, (extra, names) in EXTRAS.items():
+        missing = [name for name in names if find_spec(name) is None]
+        if missing:
+            terminalreporter.write_line(
+                f"left out: tests/integrations/{file} (no {' and '.join(missing)} here; "
+                f"extra {extra})"
+            )

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from theodolite.directions import random_planes as random_planes
     from theodolite.exporting import export as export
     from theodolite.linalg import Operator as Operator
+    from theodolite.monitoring import Monitor as Monitor
     from theodolite.noise import batch_gradient_norms as batch_gradient_norms
     from theodolite.noise import batch_noise_factor as batch_noise_factor
     from theodolite.noise import batch_size_advice as batch_size_advice
@@ -103,6 +104,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Descent": "curvature",
+    "Monitor": "monitoring",
     "Objective": "objective",
     "Operator": "linalg",
     "ParameterSpace": "parameters",
@@ -186,6 +188,7 @@ _MODULES = ("datasets", "errors", "findings", "models", "plots", "results", "tra
 
 __all__ = [
     "Descent",
+    "Monitor",
     "Objective",
     "Operator",
     "ParameterSpace",

@@ -123,13 +123,14 @@ def test_every_panel_says_what_it_shows_and_how_it_misleads(compared: Path) -> N
     text = compared.read_text("utf-8").replace("&#39;", "'")
     elsewhere = (
         "trajectory",
+        "monitor",
         "saddles",
         "escape",
         "sharpness",
         "noise",
         "valleys",
         "layers",
-    )  # own files
+    )  # each has a test file of its own
     there = {k: e for k, e in EXPLANATIONS.items() if k not in elsewhere}
     for explanation in there.values():
         assert explanation.shows in text

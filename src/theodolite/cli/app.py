@@ -28,6 +28,7 @@ GROUPS = {
         "shape": ("shape:shape", "Areas, widths, minima and saddles of a run's surfaces."),
     },
     "Runs": {
+        "monitor": ("monitor:monitor", "A training while it runs: its sharpness, live."),
         "status": ("status:status", "What a run folder holds, and what is missing."),
         "resume": ("resume:resume", "Continue a run where it was left."),
         "merge": ("merge:merge", "Collect what the shards of a run hold."),

@@ -26,6 +26,7 @@ from theodolite.plots.gradient_tails import plot_gradient_tails
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
 from theodolite.plots.line import line_from_plane, plot_line, share_log
 from theodolite.plots.merge_tree import plot_merge_tree
+from theodolite.plots.monitored import plot_edge, plot_monitored
 from theodolite.plots.plane import (
     minimum,
     plot_plane,
@@ -79,12 +80,14 @@ __all__ = [
     "plot_certificate",
     "plot_convexity",
     "plot_critical_search",
+    "plot_edge",
     "plot_eigenvalues",
     "plot_escape_distance",
     "plot_escape_rise",
     "plot_gradient_tails",
     "plot_line",
     "plot_merge_tree",
+    "plot_monitored",
     "plot_plane",
     "plot_plane_3d",
     "plot_rise_errors",

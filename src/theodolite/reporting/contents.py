@@ -50,6 +50,7 @@ NEEDED = {
     "trajectory": {"coordinates"},
     "certificate": {"figure", "bound", "passed"},
     "training": {"loss"},
+    "monitor": {"status"},
 }
 """What a result must hold to be reported; a run that was stopped may hold less."""
 
@@ -100,6 +101,7 @@ class Contents:
     trajectory_plane: xr.Dataset | None = None
     certificate: xr.Dataset | None = None
     training: xr.Dataset | None = None
+    monitor: xr.Dataset | None = None
     headline: tuple[Headline, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -203,6 +205,7 @@ def _contents(tree: Any, label: str | None) -> Contents:
         trajectory_plane=trajectory_plane_of(results),
         certificate=first("certificate"),
         training=first("training") if history is None else history,
+        monitor=first("monitor"),
         headline=written_headline(attrs),
         facts=facts,
     )

@@ -93,6 +93,14 @@ EXPLANATIONS = {
         "statistics everywhere.",
         "principal-axes",
     ),
+    "monitor": Explanation(
+        "What the landscape was like while the network trained: the sharpness against the largest "
+        "one that the update rule is stable at, and how loss, gradient and weights moved.",
+        "The threshold is that of a quadratic loss and of all examples at once. Small batches keep "
+        "the sharpness below it. A network with BatchNorm or dropout trains on another loss than "
+        "its evaluation mode shows, and then the sharpness here has nothing to do with the rule.",
+        "trained-loss",
+    ),
     "shape": Explanation(
         "How wide, how rough and how large the surface is below chosen losses, taken from the "
         "planes above: the mean over planes, with what the examples and the grid leave open.",
@@ -200,6 +208,16 @@ PITFALLS = (
         "it is a smooth curve. A high share alone shows no structure, and a smooth curve no "
         "valley.",
         "Antognini and Sohl-Dickstein 2018, arXiv:1806.08805; Li et al. 2018, arXiv:1712.09913",
+    ),
+    Pitfall(
+        "trained-loss",
+        "The loss measured is not the loss trained on",
+        "A threshold of stability belongs to the loss whose gradient moves the weights. Dropout, "
+        "augmentation and BatchNorm's batch statistics are part of that loss and not of the "
+        "evaluation mode: there, a bias before a BatchNorm has curvature though training never "
+        "feels it, and Adam's units blow it up. Measure such networks with mode='train' and "
+        "batches of the training's size before reading the ratio.",
+        "Cohen et al. 2021, arXiv:2103.00065; Andreyev and Beneventano 2024, arXiv:2412.20553",
     ),
     Pitfall(
         "slice-topology",

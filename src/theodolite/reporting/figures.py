@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 from theodolite.errors import InvalidArgument
 from theodolite.plots import (
     heights,
+    plot_edge,
     plot_eigenvalues,
     plot_line,
+    plot_monitored,
     plot_plane,
     plot_plane_3d,
     plot_spectral_density,
@@ -76,6 +78,12 @@ def drawings(contents: Contents) -> Mapping[str, Drawing]:
         if "loss" in contents.trajectory:
             losses = partial(plot_trajectory_losses, contents.trajectory)
             found["trajectory_losses"] = (losses, None)
+    if contents.monitor is not None and contents.monitor.sizes["time"]:
+        found["sharpness"] = (partial(plot_edge, contents.monitor), None)
+        for name in ("loss", "gradient_norm", "distance_from_start", "step_angle"):
+            if name in contents.monitor:
+                draw = partial(plot_monitored, contents.monitor, variable=name)
+                found[f"monitor_{name}"] = (draw, None)
     if contents.training is not None:
         found["training"] = (partial(plot_training, contents.training), None)
     return found

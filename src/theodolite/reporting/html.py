@@ -17,6 +17,8 @@ from theodolite.reporting.convexity import convexity_caption
 from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
 from theodolite.reporting.files import write_text
 from theodolite.reporting.layers import layer_panels
+from theodolite.reporting.monitored import monitored_panels
+from theodolite.reporting.monitored_words import watched
 from theodolite.reporting.multiples import multiples_picture
 from theodolite.reporting.noise import noise_panels
 from theodolite.reporting.numbers import parts
@@ -82,6 +84,7 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             saddles=saddle_panels(surveys),
             byline=_byline(summary),
             paths=trajectory_paths(surveys),
+            monitored=monitored_panels(surveys),
             explanations=EXPLANATIONS,
             pitfalls=PITFALLS,
             version=package_version(),
@@ -170,6 +173,7 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
         ),
         ("noise", "Noise", any(c.noise or c.no_noise for c in surveys)),
         ("path", "Path", any(c.trajectory is not None for c in surveys)),
+        ("monitor", "Monitor", any(map(watched, surveys))),
         ("training", "Training", any(c.training is not None for c in surveys)),
         ("certificate", "Certificate", any(c.certificate is not None for c in surveys)),
         ("advice", "Advice", any(m.advice for m in summary.models)),

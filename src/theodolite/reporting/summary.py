@@ -11,6 +11,7 @@ from theodolite.reporting import quantities as q
 from theodolite.reporting.comparison import words_between
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.headline import Headline, json_attr
+from theodolite.reporting.monitored_words import with_monitor
 from theodolite.reporting.noise_advice import advice_row
 from theodolite.reporting.records import records_of
 from theodolite.reporting.sentences import Sentence
@@ -116,7 +117,7 @@ def _model(contents: Contents) -> ModelSummary:
         params=None if params is None else int(params),
         headline=_headline(contents),
         certificate=_certificate(contents),
-        words=with_path(words_about(contents), contents),
+        words=with_monitor(with_path(words_about(contents), contents), contents),
         facts=facts_about(contents),
         advice=_advice(contents),
         provenance=json_attr(contents.attrs, "provenance", dict),

@@ -20,6 +20,7 @@ from theodolite.surveys.durable import ensure_writable, naming, write_text
 from theodolite.surveys.identity import refuse_mismatch
 from theodolite.surveys.journal import Journal, open_journal
 from theodolite.surveys.lock import locked
+from theodolite.surveys.monitored import LOG
 from theodolite.surveys.store import Store, open_store
 
 PARTS = (
@@ -106,7 +107,7 @@ def recorded(path: Path) -> dict[str, Any] | None:
 
 def check_kind(path: Path) -> None:
     """Raise when a folder holds other files and no run: they are not to be mixed."""
-    inside = {p.name for p in path.iterdir()} - {"lock"} if path.is_dir() else set()
+    inside = {p.name for p in path.iterdir()} - {"lock", LOG} if path.is_dir() else set()
     if inside and not inside & set(PARTS):
         raise InvalidArgument(
             f"{path} holds other files and no run.",

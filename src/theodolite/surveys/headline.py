@@ -144,6 +144,31 @@ def noise_numbers(noise: xr.Dataset) -> list[dict[str, Any]]:
     return made
 
 
+def monitor_numbers(history: xr.Dataset, *, spectrum: bool) -> list[dict[str, Any]]:
+    """Where a monitored training stood when it was last measured: sharpness, and its limit.
+
+    The sharpness itself is left out where a survey has measured the `spectrum`.
+    """
+    found = []
+    kinds = [("relative_sharpness", "Sharpness over threshold", "relative_residual")]
+    if not spectrum:
+        kinds.append(("sharpness", "Sharpness, last measured", "sharpness_residual"))
+    for name, label, residual in kinds:
+        values = history[name].values if name in history else np.empty(0)
+        there = np.flatnonzero(np.isfinite(values))
+        if not len(there):
+            continue
+        k = int(there[-1])
+        after = f"Measured after {int(history['time'].values[k]):,} optimizer steps: "
+        explain = after + (
+            "at 1, training is at the edge of stability of its rule."
+            if name == "relative_sharpness"
+            else "the largest curvature, in the units of the optimizer."
+        )
+        found.append(number(name, label, values[k], float(history[residual][k]), "", explain))
+    return found
+
+
 def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     """The share of curvature directions that bend down, averaged over the probes done."""
     done = spectrum[["node", "weight"]].dropna("probe")
@@ -253,4 +278,8 @@ def headline(tree: xr.DataTree) -> list[dict[str, Any]]:
         found.append(convexity_number(parts["convexity"]))
     if "node" in parts.get("spectrum", ()):
         found.append(negative_number(parts["spectrum"]))
+    if "status" in parts.get("monitor", ()):
+        found += monitor_numbers(
+            parts["monitor"], spectrum="residual" in parts.get("eigenvalues", ())
+        )
     return [n for n in found if n is not None]

@@ -16,6 +16,7 @@ from theodolite.results import FAILED, SCHEMA
 from theodolite.surveys.durable import naming
 from theodolite.surveys.headline import headline
 from theodolite.surveys.integrity import refuse_missing
+from theodolite.surveys.monitored import LOG, history_of, read_log
 from theodolite.surveys.store import MARK, Store, readable
 
 
@@ -76,12 +77,16 @@ def tree_of(store: Store, provenance: str = "{}") -> xr.DataTree:
 def load_run(folder: str | Path) -> xr.DataTree:
     """The results in a run folder, complete or not, as a tree of Datasets.
 
-    Reads ``results.zarr`` and ``provenance.json`` and nothing else; never imports torch. Raises
+    Reads ``results.zarr``, ``provenance.json`` and ``monitor.jsonl`` (the log of a monitored
+    training, which may be all there is) and nothing else; never imports torch. Raises
     `StorageError` when the folder holds no run (E-K07), was written by a newer version (E-K08)
     or is damaged (E-K06, with the array named).
     """
     path = Path(folder)
-    if not (path / "results.zarr" / "zarr.json").exists():
+    surveyed = (path / "results.zarr" / "zarr.json").exists()
+    if not surveyed and (path / LOG).is_file():
+        return monitored_tree(path)
+    if not surveyed:
         raise StorageError(
             f"{path} holds no results.",
             why="a run folder has a results.zarr inside." if path.exists() else "no such folder.",
@@ -92,7 +97,28 @@ def load_run(folder: str | Path) -> xr.DataTree:
     with naming(written, "reading"):
         provenance = written.read_text() if written.exists() else "{}"
     store = reading_store(path / "results.zarr")
-    return tree_of(store, json.dumps(json.loads(provenance)))
+    tree = tree_of(store, json.dumps(json.loads(provenance)))
+    if (path / LOG).is_file():
+        tree = with_history(tree, history_of(*read_log(path)))
+    return tree
+
+
+def monitored_tree(path: Path) -> xr.DataTree:
+    """A folder that holds a monitored training and no survey."""
+    history = history_of(*read_log(path))
+    kept = ("model", "params", "examples", "seed", "schema")
+    facts = {k: history.attrs[k] for k in kept if k in history.attrs}
+    record = {"versions": json.loads(history.attrs.get("versions", "{}"))}
+    record["created"] = history.attrs.get("created", "")
+    facts |= {"created": record["created"], "provenance": json.dumps(record)}
+    return with_history(xr.DataTree(xr.Dataset(attrs=facts)), history)
+
+
+def with_history(tree: xr.DataTree, history: xr.Dataset) -> xr.DataTree:
+    """The tree with a monitored training beside its other results."""
+    tree["monitor"] = xr.DataTree(history)
+    tree.attrs["headline"] = json.dumps(headline(tree))
+    return tree
 
 
 def reading_store(path: Path) -> Store:
