@@ -11,11 +11,8 @@ Smoothing, which each does in its own way for its pictures, is left out.
 
 from __future__ import annotations
 
-import argparse
-import platform
 import statistics
 import time
-import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -23,7 +20,7 @@ import torch
 from scipy.stats import wasserstein_distance
 
 import theodolite as td
-from benchmarks.curvature_solvers import objective, spectrum, trained
+from benchmarks.curvature_solvers import objective, tables
 from benchmarks.peers import Problem
 
 STEPS, PROBES = 40, 4
@@ -109,21 +106,12 @@ def told(name: str, solver: Solver, problem: Problem, values: np.ndarray, repeat
     )
 
 
-def main() -> None:
-    """Print both tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=9)
-    settings = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    print(f"one thread, CPU time, torch {torch.__version__}, {platform.machine()}")
-    for activation in ("relu", "tanh"):
-        problem = trained(activation)
-        values = spectrum(problem)
-        print(f"{activation} perceptron, {len(values):,} parameters, {PROBES * STEPS} products:")
-        for name, solver in SOLVERS.items():
-            told(name, solver, problem, values, settings.repeats)
+def show(activation: str, problem: Problem, values: np.ndarray, repeats: int) -> None:
+    """The table of one network."""
+    print(f"{activation} perceptron, {len(values):,} parameters, {PROBES * STEPS} products:")
+    for name, solver in SOLVERS.items():
+        told(name, solver, problem, values, repeats)
 
 
 if __name__ == "__main__":
-    main()
+    tables(9, show)

@@ -189,24 +189,28 @@ def told(name: str, solver: Solver, problem: Problem, truth: np.ndarray, repeats
     )
 
 
-def main() -> None:
-    """Print both tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
+def tables(repeats: int, show: Callable[[str, Problem, np.ndarray, int], None]) -> None:
+    """`show(activation, problem, dense spectrum, repeats)` for both trained perceptrons."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=repeats)
     settings = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     print(f"one thread, CPU time, torch {torch.__version__}, {platform.machine()}")
     for activation in ("relu", "tanh"):
         problem = trained(activation)
-        values = spectrum(problem)
-        print(f"{activation} perceptron on digits, {len(values):,} parameters: ten largest")
-        for name, solver in TOP.items():
-            told(name, solver, problem, values[:10], settings.repeats)
-        print(f"{activation}: trace, {values.sum():.3f}")
-        for name, solver in TRACE.items():
-            told(name, solver, problem, values.sum()[None], settings.repeats)
+        show(activation, problem, spectrum(problem), settings.repeats)
+
+
+def show(activation: str, problem: Problem, values: np.ndarray, repeats: int) -> None:
+    """Both tables of one network."""
+    print(f"{activation} perceptron on digits, {len(values):,} parameters: ten largest")
+    for name, solver in TOP.items():
+        told(name, solver, problem, values[:10], repeats)
+    print(f"{activation}: trace, {values.sum():.3f}")
+    for name, solver in TRACE.items():
+        told(name, solver, problem, values.sum()[None], repeats)
 
 
 if __name__ == "__main__":
-    main()
+    tables(5, show)

@@ -5,12 +5,11 @@ Oracle: errors planted as known functions of sharpness and of the error without 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import xarray as xr
 
+from findings.small_grids import small_grid
 from theodolite.findings import flat_minima_are_robust_to_distribution_shift as claim
 from theodolite.findings import partial_rank_correlation
 from theodolite.findings.catalog import judged, replicated
@@ -108,19 +107,7 @@ def test_networks_that_missed_the_loss_are_counted() -> None:
 
 
 def test_measured_at_small_cost() -> None:
-    small = replace(
-        claim.FINDING.preset("quick"),
-        seeds=1,
-        widths=(16, 24),
-        batch_sizes=(10,),
-        rates=(0.04, 0.06, 0.09),
-        decays=(0.0,),
-        examples=60,
-        target=0.3,
-        steps=500,
-        directions=2,
-    )
-    measured = replicated(claim.FINDING, small)
+    measured = replicated(claim.FINDING, small_grid(claim.FINDING))
     verdict = judged(claim.FINDING, measured)
     assert verdict.outcome == INCONCLUSIVE  # fewer than 40 networks
     known = measured.isel(cell=measured.reached.values[0] > 0)
