@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -24,6 +25,7 @@ STATUS_MEANING = "0 not computed, 1 ok, 2 diverged, 3 failed"
 Variable = tuple[tuple[str, ...], Any, Mapping[str, Any]]
 
 
+@cache
 def package_version() -> str:
     """The installed version, or ``0+unknown`` from a bare checkout."""
     try:

@@ -52,11 +52,17 @@ def test_a_rectified_network_needs_no_hessian_product(steps):
 
 
 def test_few_outputs_are_summed_and_many_sampled(monkeypatch):
-    # kills: a sample where the sum costs less, a sum over very many outputs
-    objective = problem(nn.ReLU())  # 120 examples of 3 outputs
-    assert td.trace(objective).attrs["method"] == "exact"
-    monkeypatch.setattr(objective_traces, "FEW", 359)
-    assert td.trace(objective, tolerance=0.5).attrs["method"] == "output-space"
+    # kills: a sample where the sum costs less, a sum over very many outputs, a pilot in vain
+    few = problem(nn.ReLU())  # 3 outputs
+    assert td.trace(few).attrs["pilot"] == 0
+    assert td.trace(few).attrs["method"] == "exact"
+    monkeypatch.setattr(objective_traces, "FEW", 2)
+    assert td.trace(few).attrs["pilot"] == 16
+    assert td.trace(few).attrs["method"] == "exact"
+    x, y = next(iter(few.data)).raw
+    many = td.Objective(nn.Linear(5, 90).double(), nn.CrossEntropyLoss(), (x, y))
+    assert td.trace(many, tolerance=0.5).attrs["method"] == "output-space"
+    assert td.trace(many, tolerance=1e-4).attrs["method"] == "exact"
 
 
 def test_exact_has_no_error():

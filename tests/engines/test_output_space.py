@@ -12,13 +12,19 @@ import theodolite as td
 from operators.dense import dense_ggn, dense_hessian
 from theodolite.engines import output_space
 from theodolite.engines.linearity import linearity
-from theodolite.engines.output_space import exact, pulled_back, sampled
+from theodolite.engines.output_space import exact, pulled_back, sampled, signs_of
+from theodolite.engines.problem import section
 from theodolite.testing.objectives import CASES
 
 ROOTED = ("cross entropy", "class weights", "ignored labels", "soft labels", "binary cross entropy")
 ROOTLESS = ("several outputs",)
 PROBES = range(100)
 SQUARES = ("squared error", "sum of squares", "Poisson", "residual")
+
+
+def squares_of_sums(outputs, targets):  # type: ignore[no-untyped-def]
+    """A loss without a known root: its Hessian in the outputs is neither diagonal nor softmax's."""
+    return (outputs - targets).sum(1).square() + (outputs[:, 0] * outputs[:, 1]).sin()
 
 
 def guarded(objective, body):  # type: ignore[no-untyped-def]
@@ -89,9 +95,32 @@ def test_a_root_has_less_spread_where_the_network_is_sure():
     assert float(torch.tensor(plain).std()) > 1.3 * float(rooted.std())
 
 
-def test_examples_apart_have_less_spread_and_the_same_mean(monkeypatch):
-    # kills: sections that leave out examples, the same signs for all of them
-    monkeypatch.setattr(output_space, "SECTION", 2)
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.MSELoss(), squares_of_sums])
+def test_examples_do_not_meet(loss, monkeypatch):
+    # kills: cross terms between examples, sections that leave out some, signs shared by sections
+    monkeypatch.setattr(output_space, "SECTION", 4)
+    torch.manual_seed(0)
+    x, y = torch.randn(10, 6).double(), torch.arange(10) % 3
+    targets = y if isinstance(loss, nn.CrossEntropyLoss) else torch.randn(10, 3).double()
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+    objective = td.Objective(model, loss, (x, targets))
+    found = samples(objective, range(2, 5))
+    expected = torch.zeros(3, dtype=torch.float64)
+    leaf = objective.start.clone().requires_grad_(True)
+    batch = next(iter(objective.data))
+    for place, start in enumerate(range(0, 10, 4)):
+        part = section(batch, start, start + 4)
+        for i in range(part.examples):
+            # the root or the Hessian of the loss for this example, its own rows of the signs
+            made = pulled_back(objective, leaf, section(part, i, i + 1))
+            whole = pulled_back(objective, leaf, part)
+            z = signs_of(whole.graph, 0, "t", range(2, 5), (batch.index, place))[0][:, i : i + 1]
+            expected += made.forms([z], batched=False)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+
+
+def test_examples_apart_have_less_spread_and_the_same_mean():
+    # kills: the whole batch pulled back where examples are apart
     torch.manual_seed(0)
     x, y = torch.randn(30, 6), torch.arange(30) % 3
     model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)).double()
@@ -101,6 +130,35 @@ def test_examples_apart_have_less_spread_and_the_same_mean(monkeypatch):
     for forms in (whole, parts):
         assert abs(float(forms.mean()) - truth) < 4 * float(forms.std()) / math.sqrt(len(forms))
     assert float(parts.std()) < 0.5 * float(whole.std())
+
+
+class Doubled(nn.Module):
+    """A weight that no layer holds; its gradients are formed, by vmap or, with a branch, a loop."""
+
+    def __init__(self, branch: bool) -> None:
+        super().__init__()
+        self.first, self.weight = nn.Linear(6, 8), nn.Parameter(torch.randn(8, 3))
+        self.branch = branch
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x).relu()
+        if self.branch and bool((x.sum() > -1).item()):
+            x = x + 0
+        return x @ self.weight
+
+
+@pytest.mark.parametrize("branch", [False, True])
+def test_models_without_ghosts_give_the_same(branch):
+    # kills: rows mixed up where gradients are formed, nothing where they go by a loop
+    torch.manual_seed(0)
+    x, y = torch.randn(12, 6).double(), torch.arange(12) % 3
+    model = Doubled(branch).double()
+    objective = td.Objective(model, nn.CrossEntropyLoss(), (x, y), batch_size=5)
+    truth = float(td.ggn(objective).dense().trace())
+    found = guarded(objective, lambda: exact(objective, objective.start, apart=True))
+    assert found == pytest.approx(truth, rel=1e-10)
+    forms = samples(objective, range(200))
+    assert abs(float(forms.mean()) - truth) < 4 * float(forms.std()) / math.sqrt(len(forms))
 
 
 @pytest.mark.parametrize(

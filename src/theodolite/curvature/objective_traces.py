@@ -23,8 +23,8 @@ from theodolite.operators import ggn, hessian
 
 Samples = Float64[np.ndarray, " probe"]
 
-FEW = 2000
-"""Up to so many outputs of all examples together, ``"auto"`` sums over them without a sample."""
+FEW = 2 * PILOT
+"""Up to so many outputs an example, ``"auto"`` sums over them without asking a pilot."""
 
 COST = {"hessian": 6.0, "remainder": 10.0, "output-space": 2.0}
 """Forward passes a probe costs."""
@@ -108,11 +108,11 @@ def output_trace(request: Request, method: str) -> OutputTrace | None:
     facts = {"identity_holds": found.holds, "identity_gap": found.gap}
     if found.holds:
         holds = "tr H = tr GGN: outputs are linear in every parameter tensor by itself"
-        if method == "exact" or (method == "auto" and few_outputs(request)):
+        if method == "exact":
             return _exact(request, holds, facts)
-        samples, pilot = ggn_samples(request)
+        part = ggn_trace(request, sums=method == "auto")
         return OutputTrace(
-            samples, np.zeros(0), "output-space", holds, pilot, 0, pilot + len(samples), facts
+            part.samples, np.zeros(0), part.method, holds, part.pilot, 0, part.probes, facts
         )
     if method != "auto":
         told = found.why or f"they differ in {found.tensor!r} by {found.gap:.1e}"
@@ -125,33 +125,59 @@ def output_trace(request: Request, method: str) -> OutputTrace | None:
     return _with_remainder(request, facts)
 
 
-def few_outputs(request: Request) -> bool:
-    """Whether an exact sum costs no more than a sample."""
+@dataclass(frozen=True, eq=False)
+class GgnTrace:
+    """The trace of the Gauss-Newton matrix: ``samples``, or one exact number, and what it took."""
+
+    samples: Samples
+    method: str
+    pilot: int
+    probes: int
+
+    @property
+    def error(self) -> float:
+        return _error(self.samples)
+
+
+def outputs_each(request: Request) -> int:
+    """Backward passes of an exact sum; 0 where it would not go by single examples."""
     if not request.apart or request.objective.ranks is not None:
-        return False
+        return 0
     count = partial(outputs_of, request.objective, request.theta)
-    return int(request.objective.guarded(count, grad=True, second=True)) <= FEW
+    return int(request.objective.guarded(count, grad=True, second=True))
 
 
-def ggn_samples(request: Request) -> tuple[Samples, int]:
-    """Fresh samples, as many as a pilot says the tolerance needs, and the size of the pilot."""
+def ggn_trace(request: Request, *, sums: bool) -> GgnTrace:
+    """Fresh samples, as many as a pilot says the tolerance needs; or the exact sum over outputs.
+
+    With `sums` the sum is taken where it makes no more backward passes than samples would.
+    """
+    each = outputs_each(request) if sums else 0
+    if 0 < each <= FEW:
+        return GgnTrace(_whole(request), "exact", 0, each)
     pilot = request.forms("pilot", range(PILOT))
     most = max(PILOT, int(request.max_products * COST["hessian"] / COST["output-space"]) - PILOT)
-    needed = min(probes_needed(pilot, request.tolerance), most)
-    return request.forms("trace", range(needed)), PILOT
+    needed = probes_needed(pilot, request.tolerance)
+    if 0 < each <= min(needed, most):
+        return GgnTrace(_whole(request), "exact", PILOT, PILOT + each)
+    samples = request.forms("trace", range(min(needed, most)))
+    return GgnTrace(samples, "output-space", PILOT, PILOT + len(samples))
 
 
-def _exact(request: Request, reason: str, facts: dict[str, Any]) -> OutputTrace:
+def _whole(request: Request) -> Samples:
     objective, theta = request.objective, request.theta
 
     def whole() -> Tensor:
         value = exact(objective, theta, apart=request.apart)
         return torch.tensor(value, dtype=torch.float64, device=theta.device)
 
-    value = float(request.guarded(whole))
-    outputs = objective.guarded(partial(outputs_of, objective, theta), grad=True, second=True)
-    each = math.ceil(outputs / objective.examples)
-    return OutputTrace(np.array([value]), np.zeros(0), "exact", reason, 0, 0, each, facts)
+    return np.array([float(request.guarded(whole))])
+
+
+def _exact(request: Request, reason: str, facts: dict[str, Any]) -> OutputTrace:
+    each = partial(outputs_of, request.objective, request.theta)
+    passes = int(request.objective.guarded(each, grad=True, second=True))
+    return OutputTrace(_whole(request), np.zeros(0), "exact", reason, 0, 0, passes, facts)
 
 
 def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | None:
@@ -169,9 +195,9 @@ def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | No
     own, rest = both.var(axis=0, ddof=1)
     if COST["remainder"] * rest >= COST["hessian"] * own:
         return None
-    samples, pilot = ggn_samples(request)
-    wanted = request.tolerance * abs(float(samples.mean()) + float(both[:, 1].mean()))
-    room = max(wanted**2 - _error(samples) ** 2, wanted**2 / 4)
+    part = ggn_trace(request, sums=True)
+    wanted = request.tolerance * abs(float(part.samples.mean()) + float(both[:, 1].mean()))
+    room = max(wanted**2 - part.error**2, wanted**2 / 4)
     most = max(PILOT, request.max_products // 2 - PILOT)
     needed = math.ceil(with_margin(float(rest), PILOT) / room) if room > 0 else most
     count = min(max(PILOT, needed), most)
@@ -179,13 +205,13 @@ def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | No
     spread = math.sqrt(float(rest / own)) if own > 0 else math.nan
     reason = f"the forms of H - GGN have {spread:.2g} times the spread of those of H"
     return OutputTrace(
-        samples,
+        part.samples,
         np.array(fresh),
         "ggn + remainder",
         reason,
-        pilot,
+        part.pilot,
         2 * (PILOT + count),
-        pilot + len(samples),
+        part.probes,
         facts,
     )
 

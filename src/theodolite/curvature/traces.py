@@ -49,7 +49,7 @@ def trace(
         semidefinite operators, at half the products. ``"auto"`` takes the one a pilot expects to
         be cheapest; ``attrs["method"]`` says which was used. For objectives alone:
         ``"output-space"`` (random signs of the outputs, a backward pass each) and ``"exact"`` (a
-        backward pass for every output of every example), where the trace of the Hessian is that
+        backward pass for every output an example has), where the trace of the Hessian is that
         of the Gauss-Newton matrix; ``"auto"`` looks for that first.
     tolerance
         Standard error wanted, relative to the trace.
@@ -82,9 +82,11 @@ def trace(
     tensor used twice) the diagonal blocks of Hessian and Gauss-Newton matrix agree, so
     :math:`\operatorname{tr} H = \operatorname{tr} J^\top H_L J`, and one backward pass of 2 F says
     more than hundreds of products of 6 F. The identity is looked for on 16 examples in float64,
-    two products a tensor, and ``attrs["identity_gap"]`` is what was seen. In others the
-    difference is added by Hutchinson's method where its forms spread less (``"ggn +
-    remainder"``). Not checked: that the identity holds for the other examples, too.
+    two products a tensor, and ``attrs["identity_gap"]`` is what was seen. Where an example has
+    few outputs (up to 32, or up to as many as samples would be drawn), the sum over them is
+    exact and costs no more. In others the difference is added by Hutchinson's method where its
+    forms spread less (``"ggn + remainder"``). Not checked: that the identity holds for the other
+    examples, too.
 
     Low-rank methods pay where a few eigenvalues carry the matrix, as late in training; they lose
     where it is flat or nearly traceless, as at initialization, and hold ``3 * probes`` vectors

@@ -98,6 +98,7 @@ def graph(problem: Problem, leaf: Tensor, batch: Any) -> Graph | None:
         loss.bent,
         loss.bent_by_differences,
         zero=not any(s.requires_grad for s in loss.slopes),  # linear in the outputs
+        places=tuple(places),
     )
 
 

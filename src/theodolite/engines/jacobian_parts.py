@@ -38,7 +38,8 @@ class Graph:
     ``run`` runs with the tensors the graph was made with; ``outputs`` hang on ``leaf`` and ``at``
     gives the same at another point. ``middle(tangents, batched)`` is `W` times tangents of the
     outputs, a row each, and ``differenced(tangents, step)`` times one row of them by first
-    derivatives only. ``zero`` says that `W` vanishes.
+    derivatives only. ``zero`` says that `W` vanishes. ``places`` are those of the outputs among
+    the leaves of what the model returns, for matrices that say so.
     """
 
     leaf: Tensor
@@ -48,6 +49,7 @@ class Graph:
     middle: Callable[[Tangents, bool], Tangents]
     differenced: Callable[[Tangents, float], Tangents]
     zero: bool = False
+    places: tuple[int, ...] = ()
 
     def back(self, weights: Tangents, batched: bool) -> Tensor:
         """The transposed Jacobian times weights of the outputs."""
