@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -41,15 +42,31 @@ def keep(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
     if slope is None or not slope.requires_grad:
         return None if slope is None else nothing
 
-    def part(rows: Tensor, batched: bool) -> Tensor:
-        # inside the run: a checkpointed model runs forward again in here
-        with named_failures(WHAT, batch.index):
-            made: list[Tensor] = problem.forward.run_named(
-                state, lambda: pulled([slope], [leaf], [rows], batched)
+    return KeptGradient(problem, state, leaf, slope, batch.index)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptGradient:
+    """The graph of one batch's gradient ``slope`` in ``leaf``; the part of `keep`."""
+
+    problem: Problem
+    state: dict[str, Tensor]
+    leaf: Tensor
+    slope: Tensor
+    batch: int
+
+    def __call__(self, rows: Tensor, batched: bool) -> Tensor:
+        """Products with rows, inside a run: a checkpointed model runs forward again in here."""
+        with named_failures(WHAT, self.batch):
+            made: list[Tensor] = self.problem.forward.run_named(
+                self.state, lambda: pulled([self.slope], [self.leaf], [rows], batched)
             )
         return made[0]
 
-    return part
+    def alone(self, rows: Tensor) -> Tensor:
+        """The same one by one, for graphs in which nothing of the model runs."""
+        with named_failures(WHAT, self.batch):
+            return pulled([self.slope], [self.leaf], [rows], False)[0]
 
 
 def forward_over_reverse(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:

@@ -15,6 +15,7 @@ from theodolite.engines.failures import all_finite, require_finite
 from theodolite.engines.memory import default_budget
 from theodolite.engines.parts import Kind
 from theodolite.engines.plans import Plan, planned, products
+from theodolite.engines.quiet import may_be_quiet, quiet_products, undisturbed, watched
 from theodolite.engines.selection import CHUNKS, together, tracing_pays, worth_tracing
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
@@ -53,12 +54,22 @@ def operator(
             if plan.engine == "differences" and plan.leaf.dtype == torch.float64:
                 torch.set_default_dtype(torch.float64)  # the guard puts it back
             began = time.perf_counter()
-            made = products(plan, rows)
+            look = len(rows) == 1 and "quiet" not in held and notes["products"] > 0
+            look = look and objective.ranks is None and may_be_quiet(plan)
+            made, quiet = (watched if look else _plainly)(partial(products, plan, rows))
+            if look:
+                held["quiet"] = quiet
             held["seconds"] += time.perf_counter() - began
             return made
 
         objective.alike(rows, "the vector to multiply by")
-        made: Tensor = objective.guarded(partial(_of_all, objective, body), grad=True, second=True)
+        made: Tensor
+        if held.get("quiet") and len(rows) == 1 and undisturbed():
+            began = time.perf_counter()
+            made = quiet_products(held["plan"].kept, held["plan"].leaf, rows)
+            held["seconds"] += time.perf_counter() - began
+        else:
+            made = objective.guarded(partial(_of_all, objective, body), grad=True, second=True)
         require_finite(f"{kind.label} product", made, objective.space)
         if check is not None and not notes["products"]:
             check(rows, made)
@@ -81,6 +92,10 @@ def semidefinite(made: Operator) -> Operator:
     assert isinstance(made.facts, dict)
     made.facts["positive_semidefinite"] = True
     return made
+
+
+def _plainly(body: Callable[[], Tensor]) -> tuple[Tensor, bool]:
+    return body(), False
 
 
 def _of_all(objective: Objective, body: Callable[[], Tensor]) -> Tensor:
@@ -144,6 +159,7 @@ def _trace_where_it_pays(
             # whether rows go together through a linear program is another question
             held["plan"] = made
             held.pop("together", None)
+            held.pop("quiet", None)
             notes["engine"] = made.engine
 
     request.objective.guarded(body, grad=True, second=True)

@@ -1,0 +1,78 @@
+"""Products along kept graphs in which no Python code runs: around them nothing needs guarding.
+
+A graph of torch's own operations is walked in C++. Hooks, checkpoints and functions written in
+Python run code of the caller's, which may do anything, so those products stay inside the guard.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from theodolite.engines.failures import refuse_detached
+from theodolite.engines.hessian_parts import KeptGradient
+from theodolite.engines.parts import nothing
+from theodolite.engines.plans import Plan
+
+Result = TypeVar("Result")
+
+
+def may_be_quiet(plan: Plan) -> bool:
+    """Whether all of a plan is kept, on a device whose graphs are walked by the calling thread."""
+    known = all(p is None or p is nothing or isinstance(p, KeptGradient) for p in plan.kept)
+    return known and plan.complete and plan.leaf.device.type == "cpu"
+
+
+def watched(body: Callable[[], Result]) -> tuple[Result, bool]:
+    """`body()`, and whether no Python code ran inside the backward passes it makes.
+
+    False where another profiler is at work, which is left alone.
+    """
+    if sys.getprofile() is not None:
+        return body(), False
+    inside, seen, passes = 0, 0, 0
+
+    def look(frame: FrameType, event: str, arg: Any) -> None:
+        nonlocal inside, seen, passes
+        if event == "call":
+            seen += inside
+        elif getattr(arg, "__name__", "") == "run_backward":
+            inside += {"c_call": 1}.get(event, -1)
+            passes += 1
+
+    sys.setprofile(look)
+    try:
+        made = body()
+    finally:
+        sys.setprofile(None)
+    return made, passes > 0 and not seen
+
+
+def undisturbed() -> bool:
+    """Whether the process is in a state a backward pass may be made in without the guard's own."""
+    return not (
+        torch.is_inference_mode_enabled()
+        or torch.is_autocast_enabled("cpu")
+        or torch.is_anomaly_enabled()
+        or torch._C._functorch.get_dynamic_layer_stack_depth()
+    )
+
+
+def quiet_products(
+    kept: Sequence[Any], leaf: Tensor, rows: Float[Tensor, "k params"]
+) -> Float[Tensor, "k params"]:
+    """The sum of kept parts times rows, one row at a time, outside the guard."""
+    wide = rows.to(leaf.dtype)
+    found = [part.alone(wide) for part in kept if isinstance(part, KeptGradient)]
+    if not found:
+        if all(part is None for part in kept):
+            refuse_detached()
+        return torch.zeros_like(rows)
+    total = found[0] if len(found) == 1 else torch.stack(found).sum(0)
+    return total.to(rows.dtype)
