@@ -44,13 +44,16 @@ def test_the_lines_of_the_readme_work_as_written(empty_folder: Path) -> None:
     assert page.lstrip().lower().startswith("<!doctype html")
 
 
-def test_the_lines_about_optimizers_work_as_written(empty_folder: Path) -> None:
-    # Kills: any change of a public name or argument that docs/optimizers.md uses.
-    names: dict[str, object] = {"__name__": "optimizers"}
-    blocks = PYTHON.findall((ROOT / "docs" / "optimizers.md").read_text("utf-8"))
+@pytest.mark.parametrize(
+    ("page", "count"), [("optimizers", 8), ("curvature", 5), ("sharpness", 3), ("saddles", 4)]
+)
+def test_the_lines_of_a_page_work_as_written(page: str, count: int, empty_folder: Path) -> None:
+    # Kills: any change of a public name or argument that the page uses.
+    names: dict[str, object] = {"__name__": page}
+    blocks = PYTHON.findall((ROOT / "docs" / f"{page}.md").read_text("utf-8"))
     for block in blocks:
-        exec(compile(block, "optimizers.md", "exec"), names)
-    assert len(blocks) == 8
+        exec(compile(block, f"{page}.md", "exec"), names)
+    assert len(blocks) == count
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

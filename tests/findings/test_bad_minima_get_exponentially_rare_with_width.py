@@ -79,6 +79,18 @@ def test_a_loss_that_is_not_a_number_is_stuck() -> None:
     assert found["rate of the power law"].value > found["rate of the exponential"].value > 0
 
 
+def test_starts_that_had_not_settled_are_not_stuck_and_many_block_the_verdict() -> None:
+    # kills: slow training counted as bad minima, or passed over in silence.
+    few, many = planted(*FALLING), planted(*FALLING)
+    few.gradient[:, 0, :4] = 2 * claim.SETTLED  # 20 of 1,000, all stuck ones of the first seeds
+    assert claim.counts(few)[1].tolist() == [392, 200, 100, 50, 25]
+    assert claim.judge(few).outcome == REPRODUCED
+    many.gradient[:, 1, :21] = 2 * claim.SETTLED
+    verdict = claim.judge(many)
+    assert verdict.outcome == INCONCLUSIVE
+    assert "had not settled" in verdict.explanation
+
+
 def test_starts_too_few_to_tell_the_laws_apart_block_the_claim() -> None:
     # kills: the negative control left out of the verdict.
     verdict = claim.judge(planted(8, 4, 2, 1, 0))
