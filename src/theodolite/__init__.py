@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from theodolite import models as models
     from theodolite import plots as plots
     from theodolite import results as results
+    from theodolite import studies as studies
     from theodolite import training as training
     from theodolite.certificates import certify as certify
     from theodolite.curvature import Descent as Descent
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from theodolite.noise import noise_spectrum as noise_spectrum
     from theodolite.noise import signal_to_noise as signal_to_noise
     from theodolite.noise import smith_le_noise_scale as smith_le_noise_scale
+    from theodolite.noise import stationary_covariance as stationary_covariance
     from theodolite.noise import stationary_excess_loss as stationary_excess_loss
     from theodolite.noise import step_to_batch_ratio as step_to_batch_ratio
     from theodolite.noise import tail_index as tail_index
@@ -172,6 +174,7 @@ _HOMES = {
     "spectral_density": "curvature",
     "spectral_mass": "curvature",
     "spectral_summary": "curvature",
+    "stationary_covariance": "noise",
     "stationary_excess_loss": "noise",
     "step_to_batch_ratio": "noise",
     "surface_curvature": "curvature",
@@ -184,7 +187,8 @@ _HOMES = {
     "volume": "surfaces",
     "worst_case_sharpness": "sharpness",
 }
-_MODULES = ("datasets", "errors", "findings", "models", "plots", "results", "training")
+_LOWER = ("datasets", "errors", "findings", "models")
+_MODULES = (*_LOWER, "plots", "results", "studies", "training")
 
 __all__ = [
     "Descent",
@@ -263,8 +267,10 @@ __all__ = [
     "spectral_density",
     "spectral_mass",
     "spectral_summary",
+    "stationary_covariance",
     "stationary_excess_loss",
     "step_to_batch_ratio",
+    "studies",
     "surface_curvature",
     "survey",
     "tail_index",

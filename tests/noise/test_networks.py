@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,6 @@ import theodolite as td
 from engines.example_models import trained_statistics
 from faults.state import caller_state, changes
 from faults.subjects import FORWARDS, Boom, Touchy, objective
-from theodolite.errors import UnsupportedModel
 from theodolite.noise.moments import moments, shares_of
 
 
@@ -93,14 +93,35 @@ def test_a_transformer_that_gives_only_the_mean_over_the_tokens_of_a_batch():
     assert set(ways.values()) == {"vmap"}  # attention needs it, and then one pass is less
     tokens = torch.tensor([float((y != -100).sum()) for _, y in rows]).double()
     assert shares_of(whole) == pytest.approx(tokens / tokens.sum())
-    simple = td.gradient_noise_scale(whole)
-    assert "mean of a batch" in simple.attrs["hessian_weighted_reason"]
-    with pytest.raises(UnsupportedModel) as caught:
-        td.noise_spectrum(whole, count=1)
-    assert caught.value.code == "E-Y07"
+    simple = td.gradient_noise_scale(whole, curvature=False)
     assert float(simple.gradient_norm_squared) == pytest.approx(
         float(whole.gradient().square().sum())
     )
+
+
+def by_sequence(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The mean loss of every sequence, and its number of tokens that count."""
+    rows = [(batch["x"][k : k + 1], batch["labels"][k : k + 1]) for k in range(len(batch["x"]))]
+    counts = torch.tensor([float((y != -100).sum()) for _, y in rows]).double()
+    return torch.stack([model(x, y) for x, y in rows]), counts
+
+
+@pytest.mark.parametrize("population", ["data", "distribution"])
+def test_the_weighted_scale_of_a_model_that_gives_only_means(population: str):
+    # kills: NaN for such models, a batch's gradient for that of each of its examples, factors of
+    # the next batch; the oracle is the same model with a loss for every sequence
+    model, means = tied()
+    apart = td.Objective.from_batch_loss(model, by_sequence, sequences())
+    found, expected = (
+        td.gradient_noise_scale(o, population=population, looked=8, engine="kept")
+        for o in (means, apart)
+    )
+    for name in expected.data_vars:
+        assert float(found[name]) == pytest.approx(float(expected[name]), rel=1e-6), name
+    assert np.isfinite(float(found.hessian_covariance_trace))
+    assert found.attrs["hessian_weighted_reason"] == expected.attrs["hessian_weighted_reason"]
+    own, other = (td.noise_spectrum(o, count=1).eigenvalue.values for o in (means, apart))
+    assert own == pytest.approx(other, rel=1e-4)
 
 
 def test_examples_that_do_not_count_have_no_gradient():

@@ -37,6 +37,7 @@ GROUPS = {
         "export": ("export:export", "Results as netCDF, tables, meshes or figures."),
     },
     "More": {
+        "study": ("study:study", "Train a target under control, and measure along the way."),
         "findings": ("findings:findings", "Put published claims to the test."),
         "list": ("listing:listing", "The measures and their settings."),
         "doctor": ("doctor:doctor", "Check this machine, and a target's derivatives."),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from theodolite.cli import (
+    edge_lines,
     launching,
     noise_lines,
     printing,
@@ -274,7 +275,8 @@ def concluded(job: Job, finished: Finished) -> int:
     tree, outcome = finished.tree, finished.outcome
     page = printing.write_reports(tree, job.path)
     terminal.say(printing.headline_lines(tree))
-    for told in (module.lines(tree) for module in (spectrum_lines, sharpness_lines, noise_lines)):
+    told_by = (spectrum_lines, sharpness_lines, noise_lines, edge_lines)
+    for told in (module.lines(tree) for module in told_by):
         if told:
             terminal.say(told)
     failures = printing.failure_lines(tree)

@@ -51,11 +51,18 @@ def _within(name: str, value: Any, least: int, most: int | None) -> None:
 
 
 def chosen_measures(
-    asked: Sequence[str | Measure] | None, settings: Settings
+    asked: Sequence[str | Measure] | None, settings: Settings, objective: Objective
 ) -> tuple[Measure, ...]:
-    """The measures asked for, by name or given; raises `InvalidArgument` (E-M05)."""
+    """The measures asked for, by name or given; raises `InvalidArgument` (E-M05).
+
+    By default those that the objective has: one in training mode or shared by processes has no
+    gradients of single examples.
+    """
     if asked is None:
         left_out = {"batch_sharpness"} if settings.batch_size is None else set()
+        apart = objective.mode != "train" and objective.ranks is None
+        if not apart or objective.batch_norm == "recompute" or objective.examples < 2:
+            left_out.add("noise_scale")
         return tuple(m for n, m in MEASURES.items() if n not in left_out)
     found = []
     for item in [asked] if isinstance(asked, str) else asked:

@@ -11,6 +11,7 @@ SHOWN = (
     ("gradient_norm", "gradient"),
     ("sharpness", "sharpness"),
     ("batch_sharpness", "batch sharpness"),
+    ("noise_scale", "noise scale"),
     ("distance_from_start", "distance"),
     ("step_angle", "angle"),
 )

@@ -17,6 +17,7 @@ from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
 from theodolite.monitoring.moment import Moment, Values
 from theodolite.monitoring.stability import Stability
+from theodolite.noise import gradient_noise_scale
 from theodolite.objective import Objective
 from theodolite.operators import hessian, preconditioned
 from theodolite.sharpness.batchwise import batches_of
@@ -154,6 +155,35 @@ def batch_sharpness(moment: Moment) -> Values:
     }
 
 
+def noise_scale(moment: Moment) -> Values:
+    r"""The simple noise scale, with its interval over the monitor's examples; 6 to 9 F.
+
+    .. math:: B_{\text{simple}} = \frac{\operatorname{tr} \Sigma}{\|G\|^2}
+
+    of which the monitor's data are a sample: noise is taken off the squared norm of their
+    gradient. To first order it is the critical batch size. Infinite, which is logged as missing,
+    where the gradient may be zero within its error.
+    """
+    objective = moment.objective
+    found = gradient_noise_scale(
+        objective, theta=moment.theta, population="distribution", curvature=False
+    )
+    names = ("simple", "simple_low", "simple_high", "covariance_trace", "gradient_norm_squared")
+    simple, low, high, trace, squared = (float(found[n]) for n in names)
+    if squared <= 0:
+        moment.notes.append(
+            f"step {moment.step}: the gradient is zero within its error; the noise scale has no "
+            "upper end."
+        )
+    return {
+        "noise_scale": simple,
+        "noise_scale_low": low,
+        "noise_scale_high": high,
+        "noise_trace": trace,
+        "signal": squared,
+    }
+
+
 def _form(batch: Objective, moment: Moment) -> tuple[float, float]:
     """g'Hg and g'g of one batch."""
     own = batch.gradient(moment.theta)
@@ -226,6 +256,17 @@ MEASURES = {
                 "batch_sharpness_ratio_error": "standard error over batches of the ratio",
             },
             batch_sharpness,
+        ),
+        Measure(
+            "noise_scale",
+            {
+                "noise_scale": "simple noise scale, in examples",
+                "noise_scale_low": "lower end of its interval",
+                "noise_scale_high": "upper end of its interval",
+                "noise_trace": "trace of the covariance of gradients of single examples",
+                "signal": "squared norm of the gradient, noise taken off",
+            },
+            noise_scale,
         ),
     )
 }

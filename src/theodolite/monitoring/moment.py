@@ -8,16 +8,12 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from theodolite.errors import NotConverged
+from theodolite.linalg.following import following_pairs
 from theodolite.linalg.operator import Operator
-from theodolite.linalg.precision import without_autocast
-from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
+from theodolite.linalg.thick_restart import RitzPairs
 from theodolite.monitoring.stability import Stability
 from theodolite.objective import Objective
 from theodolite.operators import hessian
-
-MISSED = 0.05
-"""The search for larger eigenvalues than those found ends where one is less likely than this."""
 
 Values = Mapping[str, Any]
 """Numbers, or lists of them, by name."""
@@ -87,19 +83,14 @@ class Moment:
         return cast(RitzPairs, self.once(f"pairs {name}", lambda: self._solved(name, operator())))
 
     def _solved(self, name: str, operator: Operator) -> RitzPairs:
-        count = min(self.settings.eigenvalues, operator.size)
-        start = self.warm.pop(name, None)
-        try:
-            found = without_autocast(ritz_pairs)(
-                operator,
-                count=count,
-                tolerance=self.settings.tolerance,
-                seed=self.settings.seed,
-                start=start,
-                miss_probability=MISSED,
-            )
-        except NotConverged as error:
-            self.notes.append(f"step {self.step}, eigenvalues of the {name}: {error.what}")
-            found = cast(RitzPairs, error.result)
+        found, trouble = following_pairs(
+            operator,
+            count=self.settings.eigenvalues,
+            tolerance=self.settings.tolerance,
+            seed=self.settings.seed,
+            start=self.warm.pop(name, None),
+        )
+        if trouble:
+            self.notes.append(f"step {self.step}, eigenvalues of the {name}: {trouble}")
         self.warm[name] = found.vectors
         return found

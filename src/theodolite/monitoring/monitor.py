@@ -50,7 +50,7 @@ class Monitor:
         skipped; the first is always made, since its cost is not known. None: no limit.
     measures
         Names from ``theodolite.monitoring.MEASURES``, or `Measure` values of your own; by default
-        all, ``"batch_sharpness"`` only with a `batch_size`.
+        all; ``"batch_sharpness"`` with a `batch_size`, ``"noise_scale"`` outside training mode.
     eigenvalues
         Largest eigenvalues to follow, begun from the last vectors; 2 to 4 as they come together.
     batch_size, batches
@@ -136,7 +136,7 @@ class Monitor:
         self.settings = settings_of(
             objective, eigenvalues, batch_size, batches, tolerance, engine, seed
         )
-        self.measures = chosen_measures(measures, self.settings)
+        self.measures = chosen_measures(measures, self.settings, objective)
         self.show = bool(show)
         self.trackers: list[Tracker] = [tracker_of(t) for t in trackers]
         self._schedule = Schedule(wish, Account())

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from theodolite.curvature.thresholds import stability_threshold
 from theodolite.errors import InvalidArgument
 from theodolite.parameters import ParameterSpace
 
@@ -154,8 +155,7 @@ def _sgd(held: Held, space: ParameterSpace) -> Stability:
     }
     eta = max(rates.values())
     units = {n: _number(eta / rate if rate > 0 else REST) for n, rate in rates.items()}
-    heavy = (2 + 2 * momentum) / eta
-    limit = heavy / (1 + 2 * momentum) if nesterov else heavy
+    limit = stability_threshold(eta, momentum=momentum, nesterov=nesterov)
     name = "Nesterov" if nesterov else "heavy ball" if momentum else "gradient descent"
     return _made(name, limit, eta, held, space, units, coupled=True)
 

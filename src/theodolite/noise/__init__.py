@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from theodolite.noise.layers import signal_to_noise as signal_to_noise
     from theodolite.noise.noise_covariance import noise_spectrum as noise_spectrum
     from theodolite.noise.noise_scale import gradient_noise_scale as gradient_noise_scale
+    from theodolite.noise.stationary import stationary_covariance as stationary_covariance
     from theodolite.noise.tails import tail_index as tail_index
     from theodolite.noise.temperatures import batch_noise_factor as batch_noise_factor
     from theodolite.noise.temperatures import smith_le_noise_scale as smith_le_noise_scale
@@ -37,6 +38,7 @@ _HOMES = {
     "noise_spectrum": "noise_covariance",
     "signal_to_noise": "layers",
     "smith_le_noise_scale": "temperatures",
+    "stationary_covariance": "stationary",
     "stationary_excess_loss": "temperatures",
     "step_to_batch_ratio": "temperatures",
     "tail_index": "tails",
@@ -55,6 +57,7 @@ __all__ = [
     "noise_spectrum",
     "signal_to_noise",
     "smith_le_noise_scale",
+    "stationary_covariance",
     "stationary_excess_loss",
     "step_to_batch_ratio",
     "tail_index",

@@ -12,9 +12,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from theodolite import seeds
-from theodolite.engines.example_fallbacks import counted, mean_weights
+from theodolite.engines.example_fallbacks import counted, gradient_of_one, mean_weights
 from theodolite.engines.example_gradients import ExampleGradients, Way, example_gradients
 from theodolite.engines.failures import named_failures
+from theodolite.engines.problem import section
 from theodolite.errors import InvalidArgument, NotFinite, UnsupportedModel
 from theodolite.objective import Objective
 
@@ -129,7 +130,11 @@ def by_tensor(objective: Objective, values: Float[Tensor, " params"]) -> Float64
 def combinations(
     objective: Objective, theta: Tensor, factors: Float[Tensor, "row example"]
 ) -> Float[Tensor, "row params"]:
-    r"""Sums :math:`\sum_i c_i g_i` for rows of factors: 1 F, and 2 F a row."""
+    r"""Sums :math:`\sum_i c_i g_i` for rows of factors: 1 F, and 2 F a row.
+
+    Where a batch gives nothing but its mean, its examples are evaluated one by one, as many small
+    passes as examples for all rows together.
+    """
     total = torch.zeros(len(factors), len(theta), dtype=theta.dtype, device=theta.device)
 
     def body() -> None:
@@ -138,15 +143,20 @@ def combinations(
             mine = factors[:, first : first + batch.examples].to(theta.device)
             first += batch.examples
             with named_failures("sum of gradients", batch.index):
-                objective.forward.run(leaf, partial(_pulled, objective, batch, leaf, mine, total))
+                pulled = partial(_pulled, objective, batch, leaf, mine, total)
+                if not objective.forward.run(leaf, pulled):
+                    _pulled_one_by_one(objective, batch, leaf, mine, total)
 
     objective.guarded(body, grad=True)
     return total
 
 
-def _pulled(objective: Objective, batch: Any, leaf: Tensor, factors: Tensor, total: Tensor) -> None:
+def _pulled(objective: Objective, batch: Any, leaf: Tensor, factors: Tensor, total: Tensor) -> bool:
+    """Add a batch's share from the losses of its examples; False where it gives only their mean."""
     losses, weights = objective.terms.losses(objective.model, batch)
     if len(losses) != batch.examples:
+        if len(losses) == 1:
+            return False
         raise UnsupportedModel(
             f"a sum of gradients needs a loss for every example; batch {batch.index} has "
             f"{batch.examples} examples and {len(losses)} losses.",
@@ -161,6 +171,17 @@ def _pulled(objective: Objective, batch: Any, leaf: Tensor, factors: Tensor, tot
                 value, leaf, allow_unused=True, retain_graph=k + 1 < len(factors)
             )[0]
             total[k] += 0 if made is None else made
+    return True
+
+
+def _pulled_one_by_one(
+    objective: Objective, batch: Any, leaf: Tensor, factors: Tensor, total: Tensor
+) -> None:
+    """Add a batch's share from the gradient of each example by itself."""
+    for k in range(batch.examples):
+        if bool(factors[:, k].any()):
+            own = gradient_of_one(objective, leaf, section(batch, k, k + 1))
+            total.addr_(factors[:, k].to(total), own.to(total))
 
 
 def _require_apart(

@@ -80,7 +80,8 @@ def gradient_noise_scale(
     Notes
     -----
     In forward passes (F): a gradient (3) and the norms of all gradients (3 by ghost norms, 3 more
-    where some tensors go by vmap); for tr(H Sigma) about 12 a product, at most `max_products` of
+    where some tensors go by vmap); for tr(H Sigma) about 12 a product (and as many small passes as
+    examples where a batch gives nothing but its mean loss), at most `max_products` of
     them, and in a sample 8 for each example looked at. Memory: one batch's activations and
     factors; no gradient of a single example is stored. Ratios of means have Fieller's interval,
     from the linearized influence of each example. Where the gradient is zero within its error
@@ -120,9 +121,7 @@ def gradient_noise_scale(
     count(looked, "looked", least=8)
     found = without_autocast(moments)(objective, point, extra=_slopes_of_weights(objective, point))
     curved, reason = None, "not asked for"
-    if curvature and len(objective.start_pass.weights) != objective.examples:
-        reason = "batch_loss gives the mean of a batch; let it return (losses, weights)"
-    elif curvature:
+    if curvature:
         operator = hessian(objective, point, engine=engine)
         curved = traced(found, operator, tolerance=tolerance, seed=seed, max_products=max_products)
         if apart:
@@ -207,7 +206,7 @@ def _covariance(
 def _slopes_of_weights(objective: Objective, theta: Tensor) -> Tensor | None:
     """The mean of the gradients by squared weights, where weights differ and losses are known."""
     shares = shares_of(objective)
-    if bool((shares == shares[0]).all()) or len(objective.start_pass.weights) != len(shares):
+    if bool((shares == shares[0]).all()):
         return None
     return combinations(objective, theta, (shares.square() * len(shares))[None])
 

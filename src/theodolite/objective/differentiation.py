@@ -44,3 +44,32 @@ def _pulled(objective: Objective, batch: Batch, leaf: Tensor) -> Tensor | None:
     if not share.requires_grad:
         return None
     return torch.autograd.grad(share, leaf, allow_unused=True)[0]
+
+
+def loss_and_gradient(objective: Objective, point: Tensor) -> tuple[float, Tensor]:
+    """The loss at `point` and its gradient from one backward pass; inside the objective's guard.
+
+    Neither is checked for being finite: descent may diverge, and whoever descends must see it.
+    """
+    leaf, total, value = point.clone().requires_grad_(True), torch.zeros_like(point), 0.0
+    attached = False
+    for batch in objective.data:
+
+        def body(batch: Batch = batch) -> tuple[float, Tensor | None]:
+            share = objective.share(batch)
+            piece = (
+                torch.autograd.grad(share, leaf, allow_unused=True)
+                if share.requires_grad
+                else (None,)
+            )
+            return float(share.detach()), piece[0]
+
+        with named_failures("gradient", batch.index):
+            piece, slope = objective.forward.run(leaf, body)
+        value += piece
+        if slope is not None:
+            attached = True
+            total += slope
+    if not attached:
+        refuse_detached()
+    return value, total

@@ -39,6 +39,7 @@ from theodolite.plots.plane_3d import plot_plane_3d
 from theodolite.plots.rises import plot_rise_errors, plot_rises, trust_radius
 from theodolite.plots.saddle_index import plot_critical_search, plot_saddle_index
 from theodolite.plots.shape import plot_shape
+from theodolite.plots.sharpness_paths import plot_descent_losses, plot_sharpness_paths
 from theodolite.plots.small_multiples import Panel, plot_small_multiples
 from theodolite.plots.spectral_density import (
     draw_curve,
@@ -80,6 +81,7 @@ __all__ = [
     "plot_certificate",
     "plot_convexity",
     "plot_critical_search",
+    "plot_descent_losses",
     "plot_edge",
     "plot_eigenvalues",
     "plot_escape_distance",
@@ -94,6 +96,7 @@ __all__ = [
     "plot_rises",
     "plot_saddle_index",
     "plot_shape",
+    "plot_sharpness_paths",
     "plot_shifted_valley",
     "plot_signal_to_noise",
     "plot_small_multiples",

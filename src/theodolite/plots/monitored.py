@@ -12,9 +12,12 @@ from theodolite.plots.dress import dress, long_name, plain_ticks, require
 
 BAND = 2.0
 """Bands reach so many standard errors."""
+BEYOND = 100.0
+"""How many times the largest value an upper end without limit is drawn at."""
 SHORT = {
     "loss": "mean loss",
     "distance_from_start": "distance from the start",
+    "noise_scale": "noise scale, examples",
     "step_angle": "angle in degrees",
 }
 """Labels of an axis where the long name does not fit beside it."""
@@ -63,6 +66,8 @@ def plot_monitored(history: xr.Dataset, ax: Axes, *, variable: str = "loss") -> 
     name = SHORT.get(variable) or long_name(history, variable)
     time, values = history["time"].values, history[variable].values.astype(np.float64)
     _line(ax, time, values, 0, "")
+    if f"{variable}_low" in history:
+        _interval(ax, history, variable)
     if f"{variable}_error" in history:
         half = BAND * np.nan_to_num(history[f"{variable}_error"].values)
         ax.fill_between(
@@ -73,7 +78,21 @@ def plot_monitored(history: xr.Dataset, ax: Axes, *, variable: str = "loss") -> 
         ax.set_ylim(0, 180)
         ax.set_yticks([0, 45, 90, 135, 180])
         return _over_steps(ax, [])
-    return _over_steps(ax, [values], from_zero=variable == "distance_from_start")
+    return _over_steps(ax, [values], from_zero=variable in ("distance_from_start", "noise_scale"))
+
+
+def _interval(ax: Axes, history: xr.Dataset, variable: str) -> None:
+    """The interval as a band; an upper end that is missing is out of the picture."""
+    low, high = (history[f"{variable}_{end}"].values.astype(np.float64) for end in ("low", "high"))
+    values = history[variable].values.astype(np.float64)
+    finite = np.concatenate([v[np.isfinite(v)] for v in (values, high)])
+    if not finite.size:
+        return
+    top = np.where(np.isfinite(high), high, BEYOND * finite.max())
+    color = palette.series_color(0)
+    ax.fill_between(history["time"].values, low, top, color=color, alpha=0.18, lw=0)
+    least = np.concatenate([v[np.isfinite(v) & (v > 0)] for v in (values, low)])
+    ax.set_ylim(0.85 * least.min() if least.size else 0.0, 1.15 * finite.max())
 
 
 def _has(history: xr.Dataset, name: str) -> bool:

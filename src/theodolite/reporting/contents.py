@@ -48,6 +48,7 @@ NEEDED = {
     "critical_point": {"gradient_norm", "loss"},
     "escape_time": {"steps", "median_steps"},
     "trajectory": {"coordinates"},
+    "edge_of_stability": {"eigenvalue", "late_mean", "rate"},
     "certificate": {"figure", "bound", "passed"},
     "training": {"loss"},
     "monitor": {"status"},
@@ -97,6 +98,7 @@ class Contents:
     saddles: xr.Dataset | None = None
     critical: xr.Dataset | None = None
     escapes: tuple[xr.Dataset, ...] = ()
+    edge: xr.Dataset | None = None
     trajectory: xr.Dataset | None = None
     trajectory_plane: xr.Dataset | None = None
     certificate: xr.Dataset | None = None
@@ -201,6 +203,7 @@ def _contents(tree: Any, label: str | None) -> Contents:
         saddles=first("saddle_index"),
         critical=first("critical_point"),
         escapes=every("escape_time"),
+        edge=first("edge_of_stability"),
         trajectory=trajectory_of(results),
         trajectory_plane=trajectory_plane_of(results),
         certificate=first("certificate"),

@@ -14,6 +14,8 @@ from theodolite.plots import plain, status_counts
 from theodolite.reporting import assets, pictures, provenance, sparks, spectra, tables
 from theodolite.reporting.contents import Contents, Reportable, read_trees
 from theodolite.reporting.convexity import convexity_caption
+from theodolite.reporting.edge_words import EXPLANATION as EDGE
+from theodolite.reporting.edges import edge_panels
 from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
 from theodolite.reporting.files import write_text
 from theodolite.reporting.layers import layer_panels
@@ -85,7 +87,8 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             byline=_byline(summary),
             paths=trajectory_paths(surveys),
             monitored=monitored_panels(surveys),
-            explanations=EXPLANATIONS,
+            edges=edge_panels(surveys),
+            explanations={**EXPLANATIONS, "edge": EDGE},
             pitfalls=PITFALLS,
             version=package_version(),
         )
@@ -172,6 +175,7 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
             any(p is not None for c in surveys for p in (c.sharpness, c.rises, c.valleys)),
         ),
         ("noise", "Noise", any(c.noise or c.no_noise for c in surveys)),
+        ("edge", "Edge", any(c.edge is not None for c in surveys)),
         ("path", "Path", any(c.trajectory is not None for c in surveys)),
         ("monitor", "Monitor", any(map(watched, surveys))),
         ("training", "Training", any(c.training is not None for c in surveys)),

@@ -22,6 +22,7 @@ MOST_ROWS = 20
 DRAWN = (
     ("loss", "Loss on the monitor's data"),
     ("gradient_norm", "Norm of the gradient"),
+    ("noise_scale", "Noise scale: the critical batch size, to first order"),
     ("distance_from_start", "Distance from the start"),
     ("step_angle", "Angle between two updates in a row"),
 )
@@ -31,6 +32,7 @@ COLUMNS = {
     "sharpness": "sharpness",
     "threshold": "threshold",
     "batch_sharpness": "batch sharpness",
+    "noise_scale": "noise scale",
     "distance_from_start": "distance",
     "step_angle": "angle, degrees",
 }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from theodolite.plots import plain
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number
 from theodolite.reporting.sentences import Cited, Sentence
@@ -36,7 +37,13 @@ def watched(contents: Contents) -> bool:
 
 def monitor_sentences(history: xr.Dataset) -> tuple[Sentence, ...]:
     """Where the training stood against its threshold, what batches saw, and what failed."""
-    found = (_against_threshold(history), _batches(history), _unsettled(history), _failed(history))
+    found = (
+        _against_threshold(history),
+        _batches(history),
+        noise_growth(history),
+        _unsettled(history),
+        _failed(history),
+    )
     return tuple(s for s in found if s is not None)
 
 
@@ -78,6 +85,50 @@ def _batches(history: xr.Dataset) -> Sentence | None:
         Cited("batch_sharpness", mean),
         " along their own gradients.",
     )
+
+
+def noise_growth(history: xr.Dataset) -> Sentence | None:
+    """The noise scale at the first and the last measurement that have it, and how much it grew.
+
+    It counts as grown or fallen where the two intervals are apart.
+    """
+    place = _last(history, "noise_scale")
+    if place is None:
+        return None
+    seen = np.flatnonzero(np.isfinite(history["noise_scale"].values))
+    ends = [history.isel(time=int(k)) for k in (seen[0], place)]
+    first, last = (float(at["noise_scale"]) for at in ends)
+    head: Sentence = (
+        f"After {int(ends[1]['time']):,} steps the noise scale is ",
+        Cited("noise_scale_monitored", Number(float(f"{last:.2g}"), None)),
+        f" examples ({_ends(ends[1])})",
+    )
+    begun = f"step {int(ends[0]['time']):,}"
+    if len(seen) == 1 or not first > 0:
+        return (*head, ".")
+    (low0, high0), (low1, high1) = (_interval(at) for at in ends)
+    if low1 > high0:
+        return (*head, f": it grew {last / first:.2g} times since {begun}.")
+    if low0 > high1:
+        return (*head, f": it fell to {last / first:.2g} of that at {begun}.")
+    return (*head, f"; its interval meets that at {begun}.")
+
+
+def _interval(at: xr.Dataset) -> tuple[float, float]:
+    """The ends of a noise scale's interval; a missing upper end is infinite."""
+    low, high = (float(at[f"noise_scale_{end}"]) for end in ("low", "high"))
+    return low, high if math.isfinite(high) else math.inf
+
+
+def _ends(at: xr.Dataset) -> str:
+    """The interval of a noise scale in words."""
+    low, high = _interval(at)
+    return f"at least {_two(low)}" if math.isinf(high) else f"{_two(low)} to {_two(high)}"
+
+
+def _two(value: float) -> str:
+    """Two digits, without an exponent."""
+    return plain(float(f"{value:.2g}"))
 
 
 def _unsettled(history: xr.Dataset) -> Sentence | None:

@@ -11,6 +11,7 @@ import xarray as xr
 from theodolite.plots import trust_radius
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.definitions import definition_of
+from theodolite.reporting.edge_words import edge_record
 from theodolite.reporting.noise_values import noise_record
 from theodolite.reporting.rescaling import changes
 
@@ -32,6 +33,8 @@ def records_of(contents: Contents) -> dict[str, Any]:
     noise = noise_record(contents)
     if noise is not None:
         found["noise"] = noise
+    if contents.edge is not None:
+        found["edge_of_stability"] = edge_record(contents.edge)
     if contents.escapes:
         found["escape"] = [_escape(e) for e in contents.escapes]
     return found

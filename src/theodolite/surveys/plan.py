@@ -29,6 +29,7 @@ class Measure:
     summary: str
     presets: Mapping[str, Mapping[str, Any]]
     groups: Callable[[Any, Mapping[str, Any], int], tuple[Group, ...]]
+    study: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +62,9 @@ class Outline:
 
 
 def chosen(measures: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[str, ...]:
-    """The measures asked for, in the table's order; None means all of them."""
+    """The measures asked for, in the table's order; None means all of them but studies."""
     if measures is None:
-        return tuple(table)
+        return tuple(n for n, m in table.items() if not m.study)
     names = list(measures)
     for name in names:
         if name not in table:
