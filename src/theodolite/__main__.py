@@ -1,6 +1,8 @@
 """``python -m theodolite`` is the command ``theodolite``."""
 
+import sys
+
 from theodolite.cli import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -230,3 +230,12 @@ def test_a_closed_pipe_a_closed_stdin_and_a_plain_locale():
 def test_main_without_arguments_shows_help(capsys):
     assert main([]) == 0
     assert "Start here" in capsys.readouterr().out
+
+
+def test_the_module_exits_with_the_code_of_the_command(place):
+    # kills: the code dropped, so that scripts take a failure for a success
+    for arguments, code in ((["--version"], 0), (["line", "missing.py"], 2)):
+        done = subprocess.run(
+            [sys.executable, "-m", "theodolite", *arguments], cwd=place, capture_output=True
+        )
+        assert done.returncode == code, done.stderr.decode()
