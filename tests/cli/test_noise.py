@@ -78,3 +78,10 @@ def test_nonsense_is_refused_before_any_work(call):
         said = call("noise", "mine.py:build", option, value, "-o", "runs/no")
         assert said.code != 0
         assert code in said.err
+
+
+def test_a_batch_of_nothing_is_refused(call):
+    # kills: --batch-size 0 taken for none
+    said = call("noise", "mine.py:build", "--batch-size", "0")
+    assert said.code == 2
+    assert "--batch-size must be at least 1; got 0. [E-D54]" in said.err

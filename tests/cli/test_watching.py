@@ -97,3 +97,15 @@ def test_spans_of_time():
             parse_duration(text)
     assert about(float("inf")) == "an unknown time"
     assert (about(5000.0), clock(float("nan"))) == ("about 83 min", "-:--")
+
+
+def test_a_log_hears_now_and_then_of_a_long_unit(monkeypatch):
+    # kills: a line of the log for every step, and none for minutes
+    said: list[str] = []
+    moments = iter([0.0, 1.0, 16.0, 16.0, 20.0, 40.0, 40.0])
+    monkeypatch.setattr(watching.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(watching.terminal, "say", said.append)
+    say = watching.throttled()
+    for line in ("at 1", "at 16", "at 20", "at 40"):
+        say(line)
+    assert said == ["at 16", "at 40"]

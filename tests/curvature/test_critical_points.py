@@ -153,6 +153,52 @@ def test_a_search_that_ends_on_a_plateau_says_so() -> None:
     assert found.attrs["converged"] == "false"
 
 
+class Kink(nn.Module):
+    """A slope that jumps at 0 from -1 to 2 in x, beside a quadratic in y; smooth elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+
+    def forward(self, data: torch.Tensor) -> torch.Tensor:
+        x, y = self.theta
+        bent = torch.where(x < 0, -x + x**2 / 200, 2 * x + x**2 / 200)
+        return bent + (1 - torch.exp(-50 * (y - 1) ** 2)) / 50 * x.sign() + data @ self.theta
+
+
+def test_a_search_that_crawls_towards_a_kink_is_ended() -> None:
+    # kills: line searches of thirty halvings, one for every whole Newton system, to the last
+    # of the products: the gradient jumps at 0 and cannot get smaller.
+    with pytest.raises(NotConverged, match="had to be cut below") as caught:
+        critical_point(objective_of(Kink()), torch.tensor([-1e-3, 0.5]), max_products=500)
+    found = caught.value.result
+    assert found.attrs["products"] < 60
+    assert found.attrs["accepted"] == "false"
+
+
+def test_a_search_without_products_left_is_not_tested() -> None:
+    # kills: up to 2000 products spent on the test of a point that is refused in any case
+    torch.manual_seed(0)
+    x = torch.randn(30, 5).double()
+    model = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+    objective = td.Objective(model, nn.MSELoss(), (x, torch.sin(3 * x[:, :1])))
+    told: list[tuple[int, float]] = []
+    with pytest.raises(NotConverged, match="the 9 products of max_products") as caught:
+        critical_point(objective, max_products=9, progress=lambda *now: told.append(now))
+    found = caught.value.result
+    assert found.attrs["test_products"] == 0
+    assert np.isnan(found.residual_share)
+    assert [p for p, _ in told] == found.products.values.tolist()
+    assert [g for _, g in told] == found.gradient_norm.values.tolist()
+
+
+def test_settings_of_the_index_are_passed_on() -> None:
+    # kills: a whole spectrum where a sample was asked for
+    how = {"dense_limit": 0, "probes": 3, "steps": 2, "count": 1}
+    found = critical_point(regression(), index_settings=how)
+    assert found.attrs["index_method"] == "lanczos"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_budget_is_kept(method: str) -> None:
     # kills: a cap that counts iterations instead of products.

@@ -266,3 +266,13 @@ def test_curves_of_an_objective_leave_its_runs_alone() -> None:
     np.testing.assert_array_equal(plain.loss_drop, found.loss_drop)
     np.testing.assert_allclose(found.rise[:, -1], -found.loss_drop, rtol=1e-12)
     assert torch.equal(before, objective.start)
+
+
+def test_the_curve_of_a_long_run_ends_where_the_run_did() -> None:
+    # kills: a last loss that is not noted where its step is between two that are kept
+    found = escape_time(valley, ORIGIN, descent=Descent(rate=0.03), runs=4, curves=True)
+    assert float(found.steps.min()) > 201
+    assert set(found.steps.values % 2) == {0.0, 1.0}
+    assert found.sizes["step"] <= 202
+    np.testing.assert_allclose(found.rise[:, -1], -found.loss_drop, atol=1e-15)
+    assert found.step.values[-1] == found.steps.max()

@@ -23,6 +23,16 @@ def test_the_picture_shows_both_curves_and_the_trust_radius(ax):
     assert trust_radius(rises()) == 0.1
 
 
+def test_half_of_the_directions_can_be_trusted_to_the_radius_that_is_marked():
+    # kills: the larger of the two middle ones, which only a quarter reach; NaN left out, where
+    # it is the answer of a direction that cannot be trusted anywhere
+    found = rises()
+    found["trust_radius"] = ("direction", [0.4, 0.1, 0.2, 0.8])
+    assert trust_radius(found) == 0.2
+    found["trust_radius"] = ("direction", [0.4, np.nan, np.nan, 0.8])
+    assert np.isnan(trust_radius(found))
+
+
 def test_no_trust_radius_no_mark(ax):
     plot_rises(rises(trust=np.nan), ax)
     assert not ax.texts

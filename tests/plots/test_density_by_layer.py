@@ -25,6 +25,14 @@ def layers() -> xr.Dataset:
     )
 
 
+def three_probes() -> xr.Dataset:
+    """The same layers, seen by a third probe that weighs the nodes otherwise."""
+    found = layers().isel(probe=[0, 1, 1])
+    weight = found["weight"].values.copy()
+    weight[:, 2] = [0.8, 0.1, 0.1]
+    return found.assign(weight=(("layer", "probe", "step"), weight))
+
+
 def test_each_layer_that_is_done_becomes_a_density_of_its_own() -> None:
     # Kills: nodes of another layer, the size of another layer, layers without numbers.
     found = plots.layer_densities(layers())
@@ -34,8 +42,9 @@ def test_each_layer_that_is_done_becomes_a_density_of_its_own() -> None:
 
 
 def test_all_panels_share_both_axes_and_show_their_own_curve() -> None:
-    # Kills: an axis fitted to each layer; the mean, or the part below zero, of another.
-    densities = [d for _, d in plots.layer_densities(layers())]
+    # Kills: an axis fitted to each layer; the mean, or the part below zero, of another; the
+    # median of the probes, which differ here.
+    densities = [d for _, d in plots.layer_densities(three_probes())]
     curves = plots.smooth_together(densities, scale="log", points=120)
     figure = Figure()
     drawn = []

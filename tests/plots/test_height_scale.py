@@ -117,3 +117,10 @@ def test_log_levels_are_one_two_five() -> None:
 )
 def test_labels_are_plain(value: float, text: str) -> None:
     assert plain(value) == text
+
+
+def test_one_axis_has_one_style_of_numbers():
+    # kills: "1e5" beside "10,000"; seen beside each other on the axis of radii
+    labels = [plain(10.0**k) for k in range(-2, 6)]
+    assert labels == ["0.01", "0.1", "1", "10", "100", "1,000", "10,000", "100,000"]
+    assert (plain(1e6), plain(-250000.0)) == ("1e6", "\N{MINUS SIGN}250,000")

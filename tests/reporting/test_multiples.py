@@ -11,7 +11,9 @@ from tests.reporting import fixtures
 from theodolite.errors import InvalidArgument
 from theodolite.reporting import report, save_multiples
 from theodolite.reporting.contents import read_trees
+from theodolite.reporting.multiples import panels_of
 from theodolite.reporting.numbers import text
+from theodolite.reporting.summary import summarize
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +66,15 @@ def test_the_panels_are_saved_as_a_file(trees, tmp_path: Path) -> None:
     assert pdf.read_bytes()[:5] == b"%PDF-"
     with pytest.raises(InvalidArgument, match="E-H06"):
         save_multiples(list(trees.values()), tmp_path, form="gif")
+
+
+def test_a_panel_is_the_first_plane_of_its_model_under_its_first_numbers() -> None:
+    # Kills: another plane of the same model, numbers from another place of the headline.
+    several = {f"net {k}": fixtures.survey("bowl", planes=2, lines=0) for k in range(3)}
+    surveys = read_trees(several)
+    panels = panels_of(surveys, summarize(surveys).models)
+    for contents, panel in zip(surveys, panels, strict=True):
+        first, second = contents.planes
+        assert panel.plane is first
+        assert not first["loss"].equals(second["loss"])
+        assert panel.notes == tuple(f"{h.label} {text(h.number)}" for h in contents.headline[:2])

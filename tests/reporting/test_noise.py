@@ -179,7 +179,7 @@ def test_tables_hold_every_number_with_its_interval():
     assert table is not None
     assert table.head[2] == "95 % interval"
     rows = {row[0]: row[1:] for row in table.rows}
-    assert rows["simple noise scale tr(Sigma) / |G|^2, examples"] == ("100", "exact")
+    assert rows["simple noise scale tr(Sigma) / |G|², examples"] == ("100", "exact")
     assert rows["noise scale by curvature tr(H Sigma) / G'HG, examples"] == ("300", "200 to 400")
     assert rows["directions in which the law is refused"] == ("3 of 4", "")
     by_layer = layer_table(contents, most=2)

@@ -10,6 +10,7 @@ import xarray as xr
 from theodolite import results
 from theodolite.reporting import report
 from theodolite.reporting.contents import read_trees
+from theodolite.reporting.definitions import DEFINITIONS, name_of
 from theodolite.reporting.explanations import EXPLANATIONS
 from theodolite.reporting.rescaling import changes, rescaling_sentence
 from theodolite.reporting.sentences import plain_text
@@ -96,6 +97,17 @@ def test_the_sentence_names_the_measures_that_stay():
     (without,) = read_trees(tree(sharpness=bare))
     assert rescaling_sentence(without) is None
     assert sharpness_panels([without])[0].note == "Not rescaled: not asked for"
+
+
+def test_of_many_measures_that_stay_three_are_named_and_the_others_counted():
+    # kills: a count that leaves one out
+    still = [k for k in DEFINITIONS if k != "largest_curvature"][:7]
+    found = table().isel(measure=[0] * 8).assign_coords(measure=["largest_curvature", *still])
+    found["rescaled_value"] = ("measure", [36.0, *[3.0] * 7])
+    names = list(dict.fromkeys(name_of(k) for k in still))
+    (contents,) = read_trees(tree(sharpness=found))
+    said = plain_text(rescaling_sentence(contents))
+    assert said.endswith(f"unchanged: {'; '.join(names[:3])}; {len(names) - 3} more.")
 
 
 def test_the_page_has_the_section_where_it_was_measured(tmp_path: Path):

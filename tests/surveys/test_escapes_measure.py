@@ -27,7 +27,7 @@ SETTINGS = {
         "search": "newton-mr",
         "max_products": 300,
         "escape_runs": 2,
-        "escape_steps": 60,
+        "escape_steps": 400,
         "escape_batch": 2,
     }
 }
@@ -65,7 +65,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory, searches: list[object]) -> xr
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(saddles, "critical_point", counting)
         with patched.context() as once:
-            once.setattr(escapes, "escape_time", interrupted)
+            once.setattr(escapes, "escapes_from", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 td.survey(target((1,)), **how)
         assert "escape_gradient" not in load_run(folder).children
@@ -90,7 +90,7 @@ def test_the_saddle_found_is_left_as_the_function_says(tree):
         direct = escape_time(
             chunked(objective, 2),
             point,
-            descent=Descent(method, rate=found.attrs["rate"], noise=noise, max_steps=60),
+            descent=Descent(method, rate=found.attrs["rate"], noise=noise, max_steps=400),
             runs=2,
             seed=2,
         )
@@ -154,7 +154,9 @@ def test_nothing_is_planned_unless_asked_for():
     assert names == ["saddle_index", "critical_point"]
     several = measure.groups(target((1,)), {**settings, "escape_runs": 3}, 0)
     assert sum(g.name.startswith("escape_") for g in several) == 4
-    assert several[-1].passes > 3 * 60 * 4
+    assert several[-1].passes == 3 * (400 * 3 + 200)
+    batches = next(g for g in several if g.name == "escape_stochastic")
+    assert batches.passes == pytest.approx(3 * (400 * 2 + 200))  # two of three examples
 
 
 def test_a_search_that_is_not_saved_is_made(tree):
@@ -166,3 +168,32 @@ def test_a_search_that_is_not_saved_is_made(tree):
     found = gradient.open(target((1,)))(0)
     resumed = gradient.resume(target((1,)), tree["critical_point"].to_dataset())(0)
     xr.testing.assert_identical(found, resumed)
+
+
+def test_runs_that_would_be_ended_before_they_can_leave_are_not_made():
+    # kills: thousands of steps at a nearly flat saddle, and no word on how many it takes
+    short = {"saddles": {**SETTINGS["saddles"], "escape_steps": 3}}
+    made = td.survey(target((1,)), measures=["saddles"], settings=short, seed=2)
+    point = torch.from_numpy(made["critical_point"]["point"].values)
+    rate = 1 / float(made["critical_point"].attrs["scale"])
+    direct = escape_time(target((1,)).objective, point, descent=Descent(rate=rate), runs=2, seed=2)
+    expected = float(np.quantile(direct["predicted"], 0.5, method="inverted_cdf"))
+    found = made["escape_gradient"].to_dataset()
+    assert found.sizes["run"] == 0
+    assert f"about {expected:,.0f} steps and would be ended after 3" in found.attrs["reason"]
+    assert "Raise escape_steps or displacement" in found.attrs["reason"]
+
+
+def test_the_saddle_is_looked_at_once_for_all_kinds_of_descent(monkeypatch):
+    # kills: an eigenpair and a covariance for every kind
+    looked: list[object] = []
+    known = escapes.saddle_of
+
+    def counting(*given: object, **settings: object) -> object:
+        looked.append(given)
+        return known(*given, **settings)
+
+    monkeypatch.setattr(escapes, "saddle_of", counting)
+    tree = td.survey(target((1,)), measures=["saddles"], settings=SETTINGS, seed=2)
+    assert sum(name.startswith("escape_") for name in tree.children) == 4
+    assert len(looked) == 1

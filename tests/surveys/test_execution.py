@@ -14,6 +14,7 @@ import xarray as xr
 
 from theodolite.errors import NotFinite, StorageError
 from theodolite.results import FAILED, OK, TODO
+from theodolite.surveys import execution
 from theodolite.surveys.execution import Progress, execute
 from theodolite.surveys.groups import Group
 from theodolite.surveys.journal import open_journal, read_journal
@@ -164,3 +165,44 @@ def test_units_of_another_shape_than_the_stored_ones_are_refused(memory):
     plan = Plan((Group("rows", "rows", lambda _: unit, 2, "x", coords),))
     with pytest.raises(StorageError, match=r"unit 1 of rows.*does not fit"):
         execute(plan, None, *memory)
+
+
+def long_plan(words, finished):
+    """Two groups whose single units say three times how far they are."""
+
+    def opening(name):
+        def unit(_, tell=None):
+            for step in range(3):
+                time.sleep(0.01)
+                if tell is not None:
+                    tell(f"{step} of 3")
+                words.append((name, step))
+            finished.append(name)
+            return whole(0)
+
+        return lambda _: unit
+
+    return Plan(tuple(Group(n, "long", opening(n), told=True) for n in ("first", "second")))
+
+
+def test_a_long_unit_says_how_far_it_is(memory):
+    # kills: a bar that stands still for minutes
+    seen: list[Progress] = []
+    execute(long_plan([], []), None, *memory, watch=seen.append)
+    within = [(p.group, p.within) for p in seen if p.within]
+    assert within == [(g, f"{k} of 3") for g in ("first", "second") for k in range(3)]
+    assert all(p.done == 0 for p in seen if p.within)
+
+
+def test_a_long_unit_is_ended_when_the_time_is_up_and_left_for_later(memory, monkeypatch):
+    # kills: a time budget that a unit of minutes overruns; a unit begun that counts as done;
+    # runs of a short budget that never get on, because their first unit is ended every time
+    words, finished = [], []
+    monkeypatch.setattr(execution, "late", lambda *_: ("second", 1) in words)
+    outcome = execute(long_plan(words, finished), None, *memory, time_budget=1.0)
+    assert finished == ["first"]
+    assert ("second", 2) not in words
+    assert (outcome.computed, outcome.left, outcome.stopped) == (1, 1, "time budget")
+    again = execute(long_plan(words, finished), None, *memory, time_budget=1.0)
+    assert finished == ["first", "second"]
+    assert (again.computed, again.left) == (1, 0)

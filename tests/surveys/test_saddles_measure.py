@@ -11,8 +11,8 @@ import xarray as xr
 from torch import nn
 
 import theodolite as td
-from theodolite.errors import InvalidArgument
-from theodolite.surveys.measures import MEASURES
+from theodolite.errors import InvalidArgument, TheodoliteWarning
+from theodolite.surveys.measures import MEASURES, saddles
 
 SETTINGS = {"saddles": {"count": 2, "search": "gradient-norm", "max_products": 300}}
 
@@ -22,6 +22,13 @@ def target() -> td.Target:
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     x = torch.randn(30, 3)
     return td.Target(td.Objective(model, nn.MSELoss(), (x, x[:, :1] * x[:, 1:2])))
+
+
+def tiny() -> td.Target:
+    """A model of two parameters."""
+    torch.manual_seed(0)
+    x = torch.randn(6, 1)
+    return td.Target(td.Objective(nn.Linear(1, 1), nn.MSELoss(), (x, 2 * x)))
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +71,48 @@ def test_nothing_is_measured_unless_asked_for():
     wrong = {**measure.presets["thorough"], "search": "newton"}
     with pytest.raises(InvalidArgument, match="search of saddles must be one of none, newton-mr"):
         measure.groups(target(), wrong, 0)
+
+
+@pytest.mark.parametrize(
+    ("measure", "settings", "said"),
+    [
+        ("eigenvalues", {"count": 500}, "count of eigenvalues asks for 500"),
+        ("noise", {"eigenvalues": 500}, "eigenvalues of noise asks for 500"),
+        ("saddles", {"count": 500}, "count of saddles asks for 500"),
+    ],
+)
+def test_fewer_eigenvalues_than_were_asked_for_are_no_secret(measure, settings, said):
+    # kills: a count that is cut to the number of parameters without a word
+    size = target().objective.space.size
+    with pytest.warns(TheodoliteWarning, match=f"{said}, and a model of {size} parameters") as told:
+        td.survey(target(), measures=[measure], settings={measure: settings})
+    assert len(told) == 1
+
+
+def test_a_preset_that_fits_larger_networks_says_nothing(tmp_path):
+    # Negative control: nobody asked for its number. Warnings are errors here.
+    tree = td.survey(tiny(), measures=["eigenvalues"], preset="thorough")
+    assert tree["eigenvalues"].sizes["eigenvalue"] == 2
+
+
+def test_the_index_at_the_point_found_is_by_the_settings(monkeypatch):
+    # kills: a whole spectrum of the point found, in float64, where a sample was asked for
+    asked: list[dict[str, object]] = []
+
+    def noted(objective: td.Objective, **how: object) -> xr.Dataset:
+        asked.append(how)
+        return td.critical_point(objective, **how)
+
+    monkeypatch.setattr(saddles, "critical_point", noted)
+    chosen = {**SETTINGS["saddles"], "dense_limit": 0, "steps": 7, "probes": 3}
+    td.survey(target(), measures=["saddles"], settings={"saddles": chosen})
+    assert asked[0]["index_settings"] == {"dense_limit": 0, "probes": 3, "steps": 7, "count": 2}
+
+
+def test_the_cost_of_a_search_counts_its_test_its_index_and_float64():
+    # kills: a plan of the products of the search alone, and of passes in float32
+    chosen = {**MEASURES["saddles"].presets["quick"], "count": 2, "search": "newton-mr"}
+    made = MEASURES["saddles"].groups(target(), {**chosen, "max_products": 100}, 0)
+    size = target().objective.space.size
+    found = next(g for g in made if g.name == "critical_point")
+    assert found.passes == pytest.approx(3 * 6 * (1.2 * 100 + 2 * (2 * size + 16) + size))

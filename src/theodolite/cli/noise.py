@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from theodolite.cli.options import Options
+from theodolite.errors import InvalidArgument
 
 
 def noise(
@@ -57,6 +58,12 @@ def noise(
     largest directions of noise and how they lie to the curvature, the weight of the tails with a
     test of the alpha-stable law. With --batch-size and --learning-rate the temperatures as well.
     """
+    if batch_size is not None and batch_size < 1:
+        raise InvalidArgument(
+            f"--batch-size must be at least 1; got {batch_size}.",
+            fix="pass the batch size of your training, or leave --batch-size out.",
+            code="E-D54",
+        )
     given = {k: v for k, v in locals().items() if k not in ("target", "options")}
     from theodolite.cli.running import measured
 

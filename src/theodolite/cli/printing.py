@@ -60,7 +60,7 @@ def plan_lines(
             line.measure,
             f"{line.todo:,} of {line.units:,}" if reasons else f"{line.units:,}",
             f"{line.passes:,.0f}",
-            about(line.passes * per_pass),
+            time_of(line.passes * per_pass, bound=line.bound),
             line.reason if reasons else "",
         )
         for line in lines
@@ -71,7 +71,7 @@ def plan_lines(
             "total",
             "",
             f"{total:,.0f}",
-            about(total * per_pass),
+            time_of(total * per_pass, bound=any(line.bound for line in lines)),
             f"about {bytes_each(plan, target) / 1e9:.1f} GB",
         )
     )
@@ -86,6 +86,15 @@ def plan_lines(
     return "\n".join(body)
 
 
+def time_of(seconds: float, *, bound: bool) -> str:
+    """A time in words, as an estimate or as the most it can be.
+
+    >>> time_of(200.0, bound=False), time_of(200.0, bound=True)
+    ('about 3 min', 'at most 3 min')
+    """
+    return about(seconds).replace("about", "at most") if bound else about(seconds)
+
+
 def plan_json(lines: Sequence[Outline], per_pass: float, path: Path) -> dict[str, Any]:
     """The plan as plain data."""
     measures = [
@@ -96,6 +105,7 @@ def plan_json(lines: Sequence[Outline], per_pass: float, path: Path) -> dict[str
             "failed": line.failed,
             "passes": line.passes,
             "seconds": round(line.passes * per_pass, 3),
+            "at_most": line.bound,
             "reason": line.reason,
         }
         for line in lines

@@ -35,6 +35,7 @@ from theodolite.surveys.configuration import Configuration, from_table, read_tom
 from theodolite.surveys.durable import check_writable
 from theodolite.surveys.factories import parse_arguments, resolved_name
 from theodolite.surveys.folder import continued, run_path
+from theodolite.surveys.later_settings import with_later_settings
 from theodolite.surveys.measures import MEASURES
 from theodolite.surveys.measures.start import ratio
 from theodolite.surveys.plan import Plan, outline
@@ -159,7 +160,7 @@ def resumed(run: str, **how: Any) -> int:
             fix="pass a folder that has a config.toml.",
             code="E-I05",
         )
-    configuration = from_table(read_toml(files[0]))
+    configuration = with_later_settings(from_table(read_toml(files[0]), files[0]), files[0])
     if configuration.target is None:
         raise InvalidArgument(
             f"the target of {path} was made in Python and cannot be built from here.",

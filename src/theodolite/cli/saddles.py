@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from theodolite.cli.options import Options
 from theodolite.errors import InvalidArgument
 
-RUNS = 10
+RUNS = 5
 """Runs of each kind of descent, unless asked otherwise."""
 
 
@@ -96,7 +96,7 @@ def runs_of(given: int | None) -> int:
     if given is not None and given < 1:
         raise InvalidArgument(
             f"--escape-runs must be at least 1 with --escape; got {given}.",
-            fix="leave --escape out to leave no saddle, or --escape-runs for 10 runs.",
+            fix="leave --escape out to leave no saddle, or --escape-runs for 5 runs.",
             code="E-H72",
         )
     return RUNS if given is None else given

@@ -19,6 +19,9 @@ Advance = Callable[[str, float], None]
 
 NOUNS = {"planes": "rows", "lines": "lines"}
 
+EVERY = 15.0
+"""Seconds between two lines of a log on how far one long unit is."""
+
 
 @contextmanager
 def watching(plan: Plan) -> Iterator[Watch]:
@@ -38,8 +41,12 @@ def stages(plan: Plan) -> Watch:
     made: dict[str, bool] = {}
     totals = measure_units(plan)
     said: set[str] = set()
+    now_and_then = throttled()
 
     def watch(state: State) -> None:
+        if state.within:
+            now_and_then(f"{state.measure:12} {state.within}")
+            return
         done[state.group] = state.done
         spent[state.group] = state.seconds
         failed[state.measure] = failed.get(state.measure, 0) + bool(state.failed)
@@ -55,6 +62,18 @@ def stages(plan: Plan) -> Watch:
             terminal.say(f"{state.measure:12} {complete} {noun}  {how}{lost}")
 
     return watch
+
+
+def throttled() -> Callable[[str], None]:
+    """Says a line if the last one was said a while ago; the first one after that while."""
+    last = [time.monotonic()]
+
+    def say(line: str) -> None:
+        if time.monotonic() - last[0] >= EVERY:
+            last[0] = time.monotonic()
+            terminal.say(line)
+
+    return say
 
 
 def measure_units(plan: Plan) -> dict[str, int]:
@@ -95,6 +114,9 @@ def bar_watch(plan: Plan, progress: Progress) -> Watch:
             )
         names = [g.name for g in plan.groups if g.measure == state.measure]
         complete = sum(done.get(n, 0) for n in names)
+        if state.within:
+            progress.update(tasks[state.measure], note=state.within)
+            return
         rate = state.computed / state.seconds if state.seconds > 0 and state.computed else 0.0
         note = f"{rate:.2g}/s  ETA {clock(left(state.passes_left))}" if rate else ""
         if complete == totals[state.measure]:

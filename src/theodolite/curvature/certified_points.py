@@ -34,14 +34,23 @@ class Certificate:
     products: int
 
 
-def certificate_of(objective: Objective, spot: Spot, *, seed: int, verify: bool) -> Certificate:
+def untested(spot: Spot) -> Certificate:
+    """No certificate: the numbers are NaN, and no product was made."""
+    return Certificate(spot, math.nan, math.nan, math.nan, math.nan, "", 0)
+
+
+def certificate_of(
+    objective: Objective, spot: Spot, *, max_products: int, seed: int, verify: bool
+) -> Certificate:
     """Test a point twice: where the search ended, and after the Newton step from there.
 
     The gradient may have parts in the range and in the kernel of the Hessian. The first go with
-    the step, and what is left is tested for itself: `gradient_flatness`.
+    the step, and what is left is tested for itself: `gradient_flatness`, which may take
+    `max_products` for each.
     """
+    how = {"max_products": max_products, "seed": seed}
     before = gradient_flatness(
-        hessian_at(objective, spot, verify=verify), spot.gradient, spot.theta, seed=seed
+        hessian_at(objective, spot, verify=verify), spot.gradient, spot.theta, **how
     )
     there = None if before.vanishes or before.flat else _stepped(objective, spot, before.step)
     reduction = math.nan if before.vanishes else 1.0
@@ -49,7 +58,7 @@ def certificate_of(objective: Objective, spot: Spot, *, seed: int, verify: bool)
     if there is not None and there.square < spot.square:
         reduction = (there.square / spot.square) ** 0.5
         last = gradient_flatness(
-            hessian_at(objective, there, verify=False), there.gradient, there.theta, seed=seed
+            hessian_at(objective, there, verify=False), there.gradient, there.theta, **how
         )
         products += last.products
         reason = last.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,8 +12,19 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from theodolite import results
-from theodolite.curvature.certified_points import Certificate, certificate_of
-from theodolite.curvature.critical_search import Goal, Path, Spot, hessian_at, spot_at
+from theodolite.curvature.certified_points import Certificate, certificate_of, untested
+from theodolite.curvature.critical_search import (
+    CRAWL,
+    SHORT,
+    Goal,
+    Mark,
+    Path,
+    Progress,
+    Spot,
+    hessian_at,
+    spot_at,
+)
+from theodolite.curvature.gradient_flatness import MOST
 from theodolite.curvature.gradient_norms import least_gradient
 from theodolite.curvature.newton_searches import newton_mr, saddle_free_newton
 from theodolite.curvature.saddle_indices import saddle_index
@@ -37,9 +48,14 @@ SHARES = {
 
 STOPPED = {
     "tolerance": "",
-    "products": "max_products were used up",
+    "products": "the {:,} products of max_products were used up",
     "stalled": "no step along the search direction brought a decrease",
+    "crawling": f"the last {CRAWL} steps had to be cut below {SHORT:g} of the full one: the "
+    "gradient jumps there (kinks of ReLU and the like), or the Hessian does not lead on",
 }
+
+ENOUGH = 50
+"""Products below which the end of a search that did not reach its goal is not tested."""
 
 
 def critical_point(
@@ -50,6 +66,8 @@ def critical_point(
     tolerance: float = 1e-10,
     max_products: int = 5000,
     index: bool = True,
+    index_settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
     r"""A critical point of the loss near `theta`, certified, with its index.
@@ -74,6 +92,10 @@ def critical_point(
         Hessian products of the search.
     index
         Compute the index curve at a point that is accepted.
+    index_settings
+        Arguments of `saddle_index`, by name.
+    progress
+        Called as ``progress(products, gradient_norm)`` at every iteration.
     seed
         Of the random vectors of the test and of the index.
 
@@ -93,8 +115,12 @@ def critical_point(
     -----
     An iteration costs a loss and a gradient (4 F) a trial step, 3 F for a graph and 6 F a
     product: up to 200 products for Newton-MR, up to 40 for saddle-free, one for the gradient
-    norm. The test costs up to ``min(2 * size, 1000)`` products, at one point or two, and the
-    index those of `saddle_index`. Memory: 40 vectors and the graphs. A point is refused where
+    norm. The test costs up to ``min(2 * size, 1000, max_products)`` products and 16 more, at one
+    point or two; a search that used up `max_products` is not tested, and one that stalled may
+    spend what is left of them on it. The index costs those of `saddle_index`. Memory, in vectors
+    of float64: 50 (Newton-MR), 75 (saddle-free) or 110 (gradient norm), or those of
+    `saddle_index` if they are more, and the graphs.
+    A point is refused where
     the residual of the Newton system is above 0.9, and also where steps of full to one eighth
     length along p leave more than 0.9 of the gradient: next to a gradient-flat point the system
     can be solved, but does not help. Losses with kinks (ReLU) have critical points only where no
@@ -123,14 +149,15 @@ def critical_point(
     _require(method, tolerance, max_products)
     start = objective.point(theta).double()
     double = objective.converted(torch.float64)
-    goal = Goal(tolerance, max_products)
+    goal = Goal(tolerance, max_products, progress)
     path, certificate = without_autocast(_measured)(double, start, method, goal, seed)
     facts = {"method": method, "tolerance": tolerance, "max_products": max_products, "seed": seed}
     found = _dataset(double, path, certificate, facts)
     _refuse(found, path, certificate)
     if not index:
         return found
-    curve = saddle_index(hessian_at(double, certificate.spot, verify=False), seed=seed)
+    operator = hessian_at(double, certificate.spot, verify=False)
+    curve = saddle_index(operator, **(index_settings or {}), seed=seed)
     kept = {name: v for name, v in curve.data_vars.items() if "tau" in v.dims}
     notes = {"index_method": curve.attrs["method"], "index_products": curve.attrs["products"]}
     return found.assign(kept).assign_attrs(notes, scale=curve.attrs["scale"])
@@ -141,35 +168,39 @@ def _measured(
 ) -> tuple[Path, Certificate]:
     """The search, and the test of where it ended."""
     path = SEARCHES[method](objective, spot_at(objective, start, 0), goal)
-    verify = len(path.spots) == 1
-    return path, certificate_of(objective, path.spots[-1], seed=seed, verify=verify)
+    reached = path.stop == "tolerance"
+    most = min(MOST, goal.max_products if reached else goal.max_products - path.products)
+    if not reached and most < min(ENOUGH, 2 * len(start)):
+        return path, untested(path.end)
+    verify = len(path.marks) == 1
+    return path, certificate_of(objective, path.end, max_products=most, seed=seed, verify=verify)
 
 
 def _dataset(
     objective: Objective, path: Path, certificate: Certificate, settings: dict[str, Any]
 ) -> xr.Dataset:
-    spots, steps = [*path.spots], ("iteration",)
-    if certificate.spot is not spots[-1]:
-        spots.append(certificate.spot)
-    parts = [certificate.reason, STOPPED[path.stop]]
+    marks, steps, last = [*path.marks], ("iteration",), certificate.spot
+    if last is not path.end:
+        marks.append(Mark(last.loss, last.square, last.products))
+    parts = [certificate.reason, STOPPED[path.stop].format(settings["max_products"])]
     named = {
-        "gradient_norm": ([s.square**0.5 for s in spots], "norm of the gradient"),
-        "loss": ([s.loss for s in spots], "loss"),
-        "products": ([s.products for s in spots], "Hessian products so far"),
+        "gradient_norm": ([m.square**0.5 for m in marks], "norm of the gradient"),
+        "loss": ([m.loss for m in marks], "loss"),
+        "products": ([m.products for m in marks], "Hessian products so far"),
     }
     variables: dict[str, results.Variable] = {
         name: (steps, values, {"long_name": text}) for name, (values, text) in named.items()
     }
     for name, text in SHARES.items():
         variables[name] = ((), getattr(certificate, name), {"long_name": text})
-    point = spots[-1].theta.numpy(force=True)
+    point = last.theta.numpy(force=True)
     return results.dataset(
         "critical_point",
         variables
         | {
             "point": (("params",), point, {"long_name": "parameters of the point found"}),
         },
-        {"iteration": np.arange(len(spots))},
+        {"iteration": np.arange(len(marks))},
         **{
             **objective.facts(),
             **settings,
@@ -186,7 +217,7 @@ def _dataset(
 def _refuse(found: xr.Dataset, path: Path, certificate: Certificate) -> None:
     """Raise where the end of the path is no critical point."""
     last = float(found.gradient_norm[-1])
-    where = f"iteration {len(path.spots) - 1}, {path.products} products"
+    where = f"iteration {len(path.marks) - 1}, {path.products} products"
     if path.stop != "tolerance":
         raise NotConverged(
             f"the squared gradient norm reached {last**2:.3g}; "

@@ -21,7 +21,13 @@ HALVINGS = 40
 SLOPE = 1e-4
 """Share of the decrease promised by the slope that a step must bring (Armijo)."""
 
-Stop = Literal["tolerance", "products", "stalled"]
+SHORT, CRAWL = 0.01, 4
+"""A search is given up after so many steps in a row below this share of the full one."""
+
+Progress = Callable[[int, float], None]
+"""Called with the products so far and the gradient norm."""
+
+Stop = Literal["tolerance", "products", "stalled", "crawling"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +46,41 @@ class Spot:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What is remembered of a place: numbers, no vectors."""
+
+    loss: float
+    square: float
+    products: int
+
+
+@dataclass(frozen=True)
 class Goal:
-    """A squared gradient norm to reach, and the Hessian products it may take."""
+    """A squared gradient norm to reach, and the Hessian products it may take.
+
+    ``progress`` is told the products so far and the gradient norm, at every place.
+    """
 
     tolerance: float
     max_products: int
+    progress: Progress | None = None
 
     def left(self, spot: Spot) -> int:
         return self.max_products - spot.products
 
+    def marked(self, spot: Spot) -> Mark:
+        """What is kept of a place, and a word about it."""
+        if self.progress is not None:
+            self.progress(spot.products, spot.square**0.5)
+        return Mark(spot.loss, spot.square, spot.products)
+
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The places a search went through, why it stopped, and all its Hessian products."""
+    """The places a search went through, its end, why it stopped, and all its products."""
 
-    spots: list[Spot]
+    marks: list[Mark]
+    end: Spot
     stop: Stop
     products: int
 
@@ -75,8 +101,8 @@ def stepped(
     direction: Float64[Tensor, " params"],
     products: int,
     accepts: Callable[[Spot, float], bool],
-) -> Spot | None:
-    """The first of the steps 1, 1/2, 1/4, ... along `direction` that is accepted.
+) -> tuple[Spot, float] | None:
+    """The first of the steps 1, 1/2, 1/4, ... along `direction` that is accepted, and its length.
 
     A step to a place where loss or gradient are not finite is not.
     """
@@ -87,6 +113,32 @@ def stepped(
         except NotFinite:
             there = None
         if there is not None and accepts(there, length):
-            return there
+            return there, length
         length /= 2
     return None
+
+
+Advance = Callable[[Spot], tuple[tuple[Spot, float] | None, int]]
+"""The next place and the length of the step to it (None where no step is accepted), and all
+products so far."""
+
+
+def walked(start: Spot, goal: Goal, advance: Advance) -> Path:
+    """Steps until the goal is reached, cannot be, or is no longer approached.
+
+    Across a kink (ReLU) the gradient jumps: the steps that a line search accepts beside one get
+    ever shorter, each at the price of a whole Newton system.
+    """
+    here, marks, short = start, [goal.marked(start)], 0
+    while here.square > goal.tolerance:
+        if goal.left(here) < 1:
+            return Path(marks, here, "products", here.products)
+        if short == CRAWL:
+            return Path(marks, here, "crawling", here.products)
+        step, used = advance(here)
+        if step is None:
+            return Path(marks, here, "stalled", used)
+        here, length = step
+        short = short + 1 if length < SHORT else 0
+        marks.append(goal.marked(here))
+    return Path(marks, here, "tolerance", here.products)

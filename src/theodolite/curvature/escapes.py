@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
-from jaxtyping import Float64, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from theodolite import results, seeds
-from theodolite.curvature.descents import Descent, Line, Outcome, descended, on_sphere
+from theodolite.curvature.descents import Descent, Outcome, descended
 from theodolite.curvature.escape_curves import Linear, Way, curve_variables
-from theodolite.curvature.escape_fields import Field, field_of
-from theodolite.curvature.escape_noise import Noise, noise_at
+from theodolite.curvature.escape_saddles import (
+    Saddle,
+    added,
+    beginning,
+    completed,
+    growth,
+    predicted,
+    projected,
+    saddle_of,
+)
 from theodolite.errors import InvalidArgument
-from theodolite.linalg.precision import without_autocast
-from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
+
+Progress = Callable[[int, int], None]
+"""Called with the number of a run and of its step."""
 
 
 def escape_time(
@@ -71,7 +81,7 @@ def escape_time(
         the batches (``batch_noise_along``, ``batch_noise_mean``); NaN without data. With `curves`
         ``distance(run, step)`` along v, ``rise(run, step)`` of the loss above that at the point,
         both kept at their last value where a run has ended, and ``theory(step)``, the distance of
-        the quadratic model, for at most 201 steps. attrs:
+        the quadratic model, for at most 202 steps. attrs:
         ``gradient_norm`` at the point and the settings.
 
     Notes
@@ -83,7 +93,9 @@ def escape_time(
     :math:`\rho^2 / (n + 2)` for the first jump of radius :math:`\rho`; a typical value then, not
     that of one run. Noise without a part along v does not escape, whatever its size: symmetric
     networks and duplicated units stay. Runs go one after another; a step costs one gradient
-    (3 F), or that of a batch, and 1 F with `curves`. Not checked: that the gradient at `point` is
+    (3 F), or that of a batch; `curves` cost 1 F at no more than about 200 steps of a run, and 100
+    at every doubling from there. Memory: the vectors of `ritz_pairs` for one pair, and 22 more; a
+    gradient of every batch. Not checked: that the gradient at `point` is
     zero otherwise than along v.
 
     Raises `InvalidArgument` for a point without a certain negative eigenvalue (E-K35), settings
@@ -107,33 +119,42 @@ def escape_time(
     """
     chosen = Descent() if descent is None else descent
     _require(radius, runs, displacement)
-    field, origin, objective = field_of(loss, point)
-    pairs = without_autocast(ritz_pairs)(
-        field.hessian(origin), count=1, which="smallest", tolerance=1e-9, seed=seed
+    return escapes_from(
+        saddle_of(loss, point, radius=radius, seed=seed),
+        chosen,
+        displacement=displacement,
+        runs=runs,
+        curves=curves,
+        seed=seed,
     )
-    _require_saddle(pairs)
-    line = Line(origin, pairs.vectors[0].double(), radius)
-    noise = noise_at(field, objective, line, seed)
-    chosen = _completed(chosen, field, noise)
-    slope = field.guarded(lambda: field.gradient(origin))
-    runner = _Runner(field, line, chosen, float(pairs.values[0]), noise, slope)
-    made = [_run(runner, displacement, seed, run, curves) for run in range(runs)]
-    facts = {"radius": radius, "runs": runs, "seed": seed, "gradient_norm": float(slope.norm())}
+
+
+def escapes_from(
+    saddle: Saddle,
+    descent: Descent,
+    *,
+    displacement: float | Shaped[Tensor, " params"],
+    runs: int,
+    curves: bool,
+    seed: int,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """The runs of `escape_time` from a saddle that is known, for one descent of several.
+
+    `progress` is called as ``progress(run, step)`` before every step.
+    """
+    chosen = completed(descent, saddle)
+    watched = (curves, progress)
+    made = [_run(saddle, chosen, displacement, seed, run, watched) for run in range(runs)]
+    facts = {
+        "radius": saddle.line.radius,
+        "runs": runs,
+        "seed": seed,
+        "gradient_norm": float(saddle.slope.norm()),
+    }
     if not isinstance(displacement, Tensor):
         facts["displacement"] = float(displacement)
-    return _dataset(runner, made, pairs, facts, curves)
-
-
-@dataclass(frozen=True, eq=False)
-class _Runner:
-    """What all runs share."""
-
-    field: Field
-    line: Line
-    descent: Descent
-    eigenvalue: float
-    noise: Noise
-    slope: Float64[Tensor, " params"]
+    return _dataset(saddle, chosen, made, facts, curves)
 
 
 @dataclass(frozen=True)
@@ -146,75 +167,38 @@ class _Run:
     way: Way
 
 
-def _run(runner: _Runner, displacement: float | Tensor, seed: int, run: int, curves: bool) -> _Run:
-    field, line = runner.field, runner.line
-    if isinstance(displacement, Tensor):
-        moved = displacement.detach().to(line.origin)
-        if moved.shape != line.origin.shape:
-            raise InvalidArgument(
-                f"displacement must have shape {tuple(line.origin.shape)}; "
-                f"got {tuple(moved.shape)}.",
-                code="E-K36",
-            )
-    else:
-        generator = seeds.torch_generator(seed, "escape displacement", run)
-        moved = displacement * on_sphere(line.origin, generator)
-    start = line.origin + moved
+def _run(
+    saddle: Saddle,
+    chosen: Descent,
+    displacement: float | Tensor,
+    seed: int,
+    run: int,
+    watched: tuple[bool, Progress | None],
+) -> _Run:
+    field, line = saddle.field, saddle.line
+    start = beginning(saddle, displacement, seed, run)
     generator = seeds.torch_generator(seed, "escape noise", run)
-    way = Way(field, line)
-    watch = way.seen if curves else None
+    curves, progress = watched
+    way, seen = Way(field, line), itertools.count()
+
+    def watch(theta: Tensor) -> None:
+        if curves:
+            way.seen(theta)
+        if progress is not None:
+            progress(run, next(seen))
+
     steps, end, outcome = field.guarded(
-        lambda: descended(field, start, line, runner.descent, generator, watch)
+        lambda: descended(field, start, line, chosen, generator, watch)
     )
-    along = float(torch.dot(line.direction, runner.slope)) / abs(runner.eigenvalue)
-    projection = abs(line.projection(start) - along)
+    projection = projected(saddle, start)
     drop = field.value(line.origin) - field.value(end)
-    return _Run(steps, outcome, projection, _predicted(runner, projection), drop, way)
-
-
-def _predicted(runner: _Runner, projection: float) -> float:
-    """Steps of the quadratic model, from the displacement and what noise adds to it."""
-    total = math.sqrt(projection**2 + _added(runner))
-    if total == 0:
-        return math.inf
-    return max(0.0, math.log(runner.line.radius / total) / math.log(_growth(runner)))
-
-
-def _growth(runner: _Runner) -> float:
-    """By how much a step stretches the direction."""
-    return 1 + runner.descent.rate * abs(runner.eigenvalue)
-
-
-def _added(runner: _Runner) -> float:
-    """What noise adds to the squared displacement, seen from the end."""
-    descent, spread = runner.descent, _growth(runner) ** 2 - 1
-    if descent.method == "stochastic":
-        return descent.rate**2 * runner.noise.batch_along / spread
-    if descent.method == "isotropic":
-        return (descent.rate * (descent.noise or 0.0)) ** 2 / spread
-    if descent.method == "perturbed" and float(runner.slope.norm()) <= descent.threshold:
-        return (descent.noise or 0.0) ** 2 / (len(runner.slope) + 2)
-    return 0.0
-
-
-def _completed(descent: Descent, field: Field, noise: Noise) -> Descent:
-    """With the noise level of equal trace where none was given."""
-    batches = descent.method == "stochastic" or (
-        descent.method == "isotropic" and descent.noise is None
-    )
-    if batches and len(field.shares) < 2:
-        raise InvalidArgument(
-            f"method {descent.method!r} needs an objective with two batches or more in memory.",
-            fix="pass Objective(..., batch_size=...), or Descent(noise=...) for isotropic noise.",
-            code="E-K33",
-        )
-    if descent.method == "isotropic" and descent.noise is None:
-        return replace(descent, noise=math.sqrt(noise.batch_mean))
-    return descent
+    if curves:
+        way.ended(end)
+    return _Run(steps, outcome, projection, predicted(saddle, chosen, projection), drop, way)
 
 
 def _dataset(
-    runner: _Runner, made: list[_Run], pairs: RitzPairs, facts: dict[str, Any], curves: bool
+    saddle: Saddle, chosen: Descent, made: list[_Run], facts: dict[str, Any], curves: bool
 ) -> xr.Dataset:
     escaped = np.array([r.outcome == "escaped" for r in made])
     steps = np.where(escaped, [float(r.steps) for r in made], np.inf)
@@ -226,13 +210,13 @@ def _dataset(
         "projection": ([r.projection for r in made], "displacement along the direction"),
         "loss_drop": ([r.loss_drop for r in made], "loss at the point minus loss at the end"),
     }
-    noise = runner.noise
+    noise = saddle.noise
     single = {
         "median_steps": (_known(median), "median of the steps"),
         "lower_quartile": (_known(low), "lower quartile of the steps"),
         "upper_quartile": (_known(high), "upper quartile of the steps"),
-        "negative_eigenvalue": (runner.eigenvalue, "smallest eigenvalue of the Hessian"),
-        "residual": (float(pairs.residuals[0]), "residual of the eigenvalue"),
+        "negative_eigenvalue": (saddle.eigenvalue, "smallest eigenvalue of the Hessian"),
+        "residual": (saddle.residual, "residual of the eigenvalue"),
         "noise_along": (noise.along, "variance of example gradients along the direction"),
         "noise_mean": (noise.mean, "mean variance of example gradients over directions"),
         "batch_noise_along": (noise.batch_along, "variance of batch gradients along it"),
@@ -246,8 +230,8 @@ def _dataset(
     coords: dict[str, Any] = {"run": np.arange(len(made))}
     if curves:
         start = float(np.median([r.projection for r in made]))
-        jump = runner.descent.method == "perturbed"
-        linear = Linear(start, _growth(runner), _added(runner), jump)
+        jump = chosen.method == "perturbed"
+        linear = Linear(start, growth(saddle, chosen), added(saddle, chosen), jump)
         ways, coords["step"] = curve_variables([r.way for r in made], linear)
         variables |= ways
     return results.dataset(
@@ -255,8 +239,8 @@ def _dataset(
         variables,
         coords,
         **{
-            **runner.field.facts,
-            **_settings(runner.descent),
+            **saddle.field.facts,
+            **_settings(chosen),
             **facts,
         },
     )
@@ -280,15 +264,4 @@ def _require(radius: float, runs: int, displacement: float | Tensor) -> None:
             "radius must be positive, runs at least 1 and displacement at least 0 and below "
             f"radius; got {radius}, {runs} and {displacement}.",
             code="E-K36",
-        )
-
-
-def _require_saddle(pairs: RitzPairs) -> None:
-    value, residual = float(pairs.values[0]), float(pairs.residuals[0])
-    if value + residual >= 0:
-        raise InvalidArgument(
-            f"the smallest eigenvalue at the point is {value:.3g} with a residual of "
-            f"{residual:.3g}: no direction surely curves down.",
-            fix="see saddle_index(hessian(objective, point)); find a saddle by critical_point.",
-            code="E-K35",
         )

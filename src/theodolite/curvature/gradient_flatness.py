@@ -64,6 +64,7 @@ def gradient_flatness(
     gradient: Float[Tensor, " params"],
     theta: Float[Tensor, " params"],
     *,
+    max_products: int = MOST,
     seed: int = 0,
 ) -> Flatness:
     r"""Test whether a point with a small gradient is near a critical point.
@@ -73,8 +74,8 @@ def gradient_flatness(
     Zero where g lies in the range of the Hessian, so that a Newton step removes it to first
     order; one where g lies in its kernel: the gradient norm is stationary and not zero, and such
     gradient-flat points are most of what searches for critical points of networks end at. Refused
-    above 0.9. Costs at most ``min(2 * size, 1000)`` products for p and 16 for the norm (the size
-    for small operators). Eigenvalues below 1e-8 of the largest count as zero. A gradient below
+    above 0.9. Costs at most ``min(2 * size, max_products)`` products for p and 16 for the norm (the
+    size for small operators). Eigenvalues below 1e-8 of the largest count as zero. A gradient below
     100 roundings of :math:`\|H\|_F \|\theta\|` is zero as far as float64 can say, and is not
     tested: its direction is noise.
 
@@ -95,7 +96,7 @@ def gradient_flatness(
         operator,
         -gradient,
         operator_norm=frobenius,
-        max_products=min(2 * operator.size, MOST),
+        max_products=min(2 * operator.size, max_products),
     )
     relative = solved.residual_norm / (frobenius * norm(solved.solution) + length)
     return Flatness(

@@ -22,7 +22,8 @@ def least_gradient(objective: Objective, start: Spot, goal: Goal) -> Path:
     g is not: such points are what the test for gradient-flatness is for. McIver, Komornicki
     (1972), J. Am. Chem. Soc. 94; Byrd, Lu, Nocedal, Zhu (1995), SIAM J. Sci. Comput. 16.
     """
-    spots, tried = [start], {start.theta.numpy(force=True).tobytes(): start}
+    marks, end = [goal.marked(start)], start
+    tried = {start.theta.numpy(force=True).tobytes(): start}
     scale = start.square or 1.0
     made = 0
 
@@ -39,9 +40,11 @@ def least_gradient(objective: Objective, start: Spot, goal: Goal) -> Path:
         return 0.5 * spot.square / scale, image.numpy(force=True) / scale
 
     def moved(intermediate_result: OptimizeResult) -> None:
-        spots.append(spot := tried[intermediate_result.x.tobytes()])
+        nonlocal end
+        end = tried[intermediate_result.x.tobytes()]
+        marks.append(goal.marked(end))
         tried.clear()
-        if spot.square <= goal.tolerance or made >= goal.max_products:
+        if end.square <= goal.tolerance or made >= goal.max_products:
             raise StopIteration
 
     if start.square > goal.tolerance:
@@ -54,6 +57,6 @@ def least_gradient(objective: Objective, start: Spot, goal: Goal) -> Path:
             callback=moved,
             options={**bounds, "maxiter": goal.max_products, "maxls": 40},
         )
-    if spots[-1].square <= goal.tolerance:
-        return Path(spots, "tolerance", made)
-    return Path(spots, "products" if made >= goal.max_products else "stalled", made)
+    if end.square <= goal.tolerance:
+        return Path(marks, end, "tolerance", made)
+    return Path(marks, end, "products" if made >= goal.max_products else "stalled", made)

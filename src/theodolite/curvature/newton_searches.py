@@ -8,7 +8,15 @@ from jaxtyping import Float64
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
-from theodolite.curvature.critical_search import SLOPE, Goal, Path, Spot, hessian_at, stepped
+from theodolite.curvature.critical_search import (
+    SLOPE,
+    Goal,
+    Path,
+    Spot,
+    hessian_at,
+    stepped,
+    walked,
+)
 from theodolite.linalg.lanczos import tridiagonalize
 from theodolite.linalg.minres import minimum_residual
 from theodolite.linalg.operator import Operator
@@ -38,33 +46,29 @@ def newton_mr(objective: Objective, start: Spot, goal: Goal) -> Path:
     of MINRES, whatever the signs of the eigenvalues: minima, saddles and maxima are all
     attractive. Roosta, Liu, Xu, Mahoney (2022), EURO J. Comput. Optim. 10.
     """
-    spots, first = [start], start.square**0.5
-    while spots[-1].square > goal.tolerance:
-        here = spots[-1]
-        if goal.left(here) < 1:
-            return Path(spots, "products", here.products)
-        share = here.square**0.5 / first
+    first = start.square**0.5
+
+    def advance(here: Spot) -> tuple[tuple[Spot, float] | None, int]:
+        share = float(np.clip(here.square**0.5 / first, *FORCING))
         solved = minimum_residual(
-            hessian_at(objective, here, verify=len(spots) == 1),
+            hessian_at(objective, here, verify=here is start),
             -here.gradient,
-            tolerance=float(np.clip(share, *FORCING)),
-            early=float(np.clip(share, *FORCING)),
+            tolerance=share,
+            early=share,
             max_products=min(SOLVE, goal.left(here)),
         )
         image = -here.gradient - solved.residual
         slope = 2 * inner(here.gradient, image)
         used = here.products + solved.products
 
-        def accepts(there: Spot, length: float, here: Spot = here, slope: float = slope) -> bool:
+        def accepts(there: Spot, length: float) -> bool:
             return there.square <= here.square + SLOPE * length * slope
 
-        there = None
-        if slope < 0:
-            there = stepped(objective, here, solved.solution, used, accepts)
-        if there is None:
-            return Path(spots, "stalled", used)
-        spots.append(there)
-    return Path(spots, "tolerance", spots[-1].products)
+        if slope >= 0:
+            return None, used
+        return stepped(objective, here, solved.solution, used, accepts), used
+
+    return walked(start, goal, advance)
 
 
 def saddle_free_newton(objective: Objective, start: Spot, goal: Goal) -> Path:
@@ -73,30 +77,25 @@ def saddle_free_newton(objective: Objective, start: Spot, goal: Goal) -> Path:
     Directions of negative curvature are descended, so that saddles are left and minima found.
     Dauphin et al. (2014), arXiv:1406.2572.
     """
-    spots = [start]
-    while spots[-1].square > goal.tolerance:
-        here = spots[-1]
-        if goal.left(here) < 1:
-            return Path(spots, "products", here.products)
-        operator = hessian_at(objective, here, verify=len(spots) == 1)
+
+    def advance(here: Spot) -> tuple[tuple[Spot, float] | None, int]:
+        operator = hessian_at(objective, here, verify=here is start)
         steps = min(KRYLOV, operator.size, goal.left(here))
         direction, made = _rectified(operator, here.gradient, steps)
         used = here.products + made
         slope = inner(here.gradient, direction)
 
-        def accepts(there: Spot, length: float, here: Spot = here, slope: float = slope) -> bool:
+        def accepts(there: Spot, length: float) -> bool:
             rounding = ROUNDINGS * max(abs(here.loss), abs(there.loss))
             if abs(there.loss - here.loss) <= rounding:  # the loss no longer tells
                 return there.square < (1 - SLOPE) * here.square
             return there.loss <= here.loss + SLOPE * length * slope
 
-        there = None
-        if slope < 0:
-            there = stepped(objective, here, direction, used, accepts)
-        if there is None:
-            return Path(spots, "stalled", used)
-        spots.append(there)
-    return Path(spots, "tolerance", spots[-1].products)
+        if slope >= 0:
+            return None, used
+        return stepped(objective, here, direction, used, accepts), used
+
+    return walked(start, goal, advance)
 
 
 def _rectified(

@@ -69,7 +69,8 @@ def saddle_index(
     -----
     Dense: ``size`` products and ``4 * size**2`` numbers. Sampled:
     ``(probes + 1) * steps`` products, about 15 for the scale and up to ``500 + 50 * count`` for
-    the lowest eigenvalues. An eigenvalue is called negative only if it lies below the threshold
+    the lowest eigenvalues; memory: the vectors of `ritz_pairs`, `steps` and 14 more. An eigenvalue
+    is called negative only if it lies below the threshold
     by more than its error, and a minimum only if none can lie below it (sampled: with a chance
     of at most 1e-3 to have overlooked one). So at thresholds under the rounding of the products
     (1e-7 in float32) zero eigenvalues make the verdict "undetermined", not a sign. A network has

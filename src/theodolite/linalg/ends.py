@@ -23,6 +23,9 @@ from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
 COLUMNS = 64
 """Columns of the identity multiplied at once."""
 
+TOGETHER = 4
+"""Random columns multiplied at once: of large operators each is a vector of the network's size."""
+
 ROUNDING = 4.0
 """Roundings of the largest eigenvalue, times the root of the size, that a dense one may be off."""
 
@@ -158,5 +161,9 @@ def frobenius_norm(operator: Operator, *, probes: int = 16, seed: int = 0) -> tu
         return norm(product(operator, columns, step=1).flatten()), operator.size
     generator = seeds.torch_generator(seed, "frobenius_norm")
     coins = torch.randint(2, (operator.size, probes), generator=generator, dtype=torch.int8)
-    columns = (2 * coins - 1).to(operator.device, working_dtype(operator))
-    return norm(product(operator, columns, step=1).flatten()) / probes**0.5, probes
+    squares = 0.0
+    for first in range(0, probes, TOGETHER):
+        columns = (2 * coins[:, first : first + TOGETHER] - 1).to(operator.device)
+        image = product(operator, columns.to(working_dtype(operator)), step=first + 1)
+        squares += norm(image.flatten()) ** 2
+    return (squares / probes) ** 0.5, probes

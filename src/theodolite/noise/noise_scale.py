@@ -229,7 +229,7 @@ def _passes(found: Moments, curved: NoiseCurvature | None) -> int:
 
 
 LONG = {
-    "simple": ("simple noise scale tr(Sigma) / |G|^2", "examples"),
+    "simple": ("simple noise scale tr(Sigma) / |G|²", "examples"),
     "hessian_weighted": ("noise scale tr(H Sigma) / G'HG", "examples"),
     "covariance_trace": ("trace of the covariance of gradients", ""),
     "gradient_norm_squared": ("squared norm of the gradient", ""),

@@ -21,7 +21,7 @@ from theodolite.objective import Objective
 from theodolite.objective.arrangement import subset
 
 LONG = {
-    "simple": ("simple noise scale tr(Sigma) / |G|^2", "examples"),
+    "simple": ("simple noise scale tr(Sigma) / |G|²", "examples"),
     "covariance_trace": ("trace of the covariance of gradients", ""),
     "gradient_norm_squared": ("squared norm of the gradient", ""),
 }

@@ -165,14 +165,14 @@ def shown(values: np.ndarray, scale: Heights) -> np.ndarray:
 
 
 def plain(value: float | int) -> str:
-    """A round value as a label: ``0.05``, ``20``, ``5,000``, ``2e6``.
+    """A round value as a label: ``0.05``, ``20``, ``5,000``, ``100,000``, ``2e6``.
 
-    >>> [plain(v) for v in (0.05, 20.0, 5000.0, 2e6, 3e-5, 0.0)]
-    ['0.05', '20', '5,000', '2e6', '3e-5', '0']
+    >>> [plain(v) for v in (0.05, 20.0, 5000.0, 1e5, 2e6, 3e-5, 0.0)]
+    ['0.05', '20', '5,000', '100,000', '2e6', '3e-5', '0']
     """
     if value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e5:
+    if 1e-3 <= abs(value) < 1e6:
         text = f"{value:,.6f}".rstrip("0").rstrip(".")
         return text.replace("-", "\N{MINUS SIGN}")
     mantissa, exponent = f"{value:.3e}".split("e")

@@ -33,11 +33,11 @@ LONGEST = 26
 """Letters that the picture shows of it."""
 
 SCALE = (
-    ("simple", "simple noise scale tr(Sigma) / |G|^2", "examples"),
+    ("simple", "simple noise scale tr(Sigma) / |G|²", "examples"),
     ("hessian_weighted", "noise scale by curvature tr(H Sigma) / G'HG", "examples"),
     ("critical_batch_size", "critical batch size", "examples"),
     ("covariance_trace", "variance of one example tr(Sigma)", ""),
-    ("gradient_norm_squared", "squared gradient |G|^2", ""),
+    ("gradient_norm_squared", "squared gradient |G|²", ""),
     ("hessian_covariance_trace", "tr(H Sigma)", ""),
     ("gradient_curvature", "G'HG", ""),
 )

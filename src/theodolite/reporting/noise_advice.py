@@ -13,7 +13,7 @@ from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number
 from theodolite.reporting.sentences import Cited, Sentence, plain_text
 
-FORMULAS = {"hessian_weighted": "tr(H Sigma) / G'HG", "simple": "tr(Sigma) / |G|^2"}
+FORMULAS = {"hessian_weighted": "tr(H Sigma) / G'HG", "simple": "tr(Sigma) / |G|²"}
 
 MAJORITY = 0.5
 """The share of directions beyond which a refusal is said of the whole."""

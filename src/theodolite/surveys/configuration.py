@@ -153,6 +153,14 @@ def check_kind(path: Path, key: str, value: Any) -> None:
         )
 
 
-def from_table(table: Mapping[str, Any]) -> Configuration:
-    """A complete table, as `to_toml` writes it, as a configuration."""
+def from_table(table: Mapping[str, Any], path: Path | str = "config.toml") -> Configuration:
+    """A table as `to_toml` writes it, as a configuration; raises `InvalidArgument` (E-D53) where
+    it does not say what is measured."""
+    if "measures" not in table:
+        raise InvalidArgument(
+            f"{path} does not say which measures the run makes.",
+            fix="add the line measures = [...], with the names in its tables of settings.",
+            code="E-D53",
+        )
+    table = {"settings": {}, **table}
     return Configuration(**{**table, "measures": tuple(table["measures"])})

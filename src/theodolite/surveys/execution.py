@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from theodolite.errors import StorageError
 from theodolite.results import FAILED
 from theodolite.surveys import store as storing
 from theodolite.surveys.farm import Errand, farm
-from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.groups import Group, Tell, Unit
 from theodolite.surveys.journal import Journal
 from theodolite.surveys.plan import Plan
 from theodolite.surveys.pools import HERE, Engine
 from theodolite.surveys.store import Store, statuses
 from theodolite.surveys.units import (
     UNIT_FAILURES,
+    Overdue,
     Progress,
     Watch,
     Work,
@@ -120,7 +121,11 @@ def run_group(work: Work, group: Group, units: list[int], later: float, *, first
         expected = (time.monotonic() - began) / count if count else 0.0
         if late(work.deadline, expected) and not (first and count == 0):
             return count
-        failure = trouble or run_unit(work, group, unit, compute)
+        tell = telling(work, group, units, count, (began, later), spared=first and count == 0)
+        try:
+            failure = trouble or run_unit(work, group, unit, compute, tell)
+        except Overdue:
+            return count
         if trouble:
             fail(work, group, unit, trouble)
         work.watch(progress(group, units, count + 1, began, later, failure))
@@ -128,11 +133,35 @@ def run_group(work: Work, group: Group, units: list[int], later: float, *, first
     return len(units)
 
 
-def run_unit(work: Work, group: Group, unit: int, compute: Unit) -> str:
+def telling(
+    work: Work,
+    group: Group,
+    units: list[int],
+    count: int,
+    clock: tuple[float, float],
+    *,
+    spared: bool,
+) -> Tell:
+    """How a long unit says how far it is; once the time is up it is ended, unless `spared`.
+
+    The first unit of a run is spared, so that runs of any time budget get on.
+    """
+    began, later = clock
+    stage = progress(group, units, count, began, later)
+
+    def tell(words: str) -> None:
+        if late(work.deadline, 0.0) and not spared:
+            raise Overdue
+        work.watch(replace(stage, seconds=time.monotonic() - began, within=words))
+
+    return tell
+
+
+def run_unit(work: Work, group: Group, unit: int, compute: Unit, tell: Tell) -> str:
     """Compute and save one unit; returns why it failed, or an empty text."""
     began = time.monotonic()
     try:
-        result = compute(unit)
+        result = compute(unit, tell) if group.told else compute(unit)
     except UNIT_FAILURES as error:
         fail(work, group, unit, described(error))
         return described(error)

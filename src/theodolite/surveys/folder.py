@@ -19,6 +19,7 @@ from theodolite.surveys.configuration import Configuration, to_toml
 from theodolite.surveys.durable import ensure_writable, naming, write_text
 from theodolite.surveys.identity import refuse_mismatch
 from theodolite.surveys.journal import Journal, open_journal
+from theodolite.surveys.later_settings import grown
 from theodolite.surveys.lock import locked
 from theodolite.surveys.monitored import LOG
 from theodolite.surveys.store import Store, open_store
@@ -128,7 +129,7 @@ def continued(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
             code="E-K05",
         )
     if old is not None:
-        refuse_mismatch(path, old["identity"], identity)
+        refuse_mismatch(path, grown(old["identity"], identity, path), identity)
     return old
 
 

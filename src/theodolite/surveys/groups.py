@@ -10,8 +10,11 @@ import xarray as xr
 
 from theodolite.errors import InvalidArgument
 
-Unit = Callable[[int], xr.Dataset]
+Unit = Callable[..., xr.Dataset]
 """Computes unit number `k` of a group: its slice of the group's result."""
+
+Tell = Callable[[str], None]
+"""Takes a few words on how far a unit is."""
 
 Opening = Callable[[Any], Unit]
 """Prepares a group on a target (directions, operators) and returns how its units are computed."""
@@ -26,10 +29,12 @@ class Group:
 
     ``along`` names the dimension on which the units lie, one index a unit; None for a group of
     one unit that fills the whole Dataset. ``coords`` are known before anything is computed.
-    ``passes`` is the cost of one unit in forward passes over the data, ``vectors`` how many
+    ``passes`` is the cost of one unit in forward passes over the data, or where it is a ``bound``
+    the most it can be; ``vectors`` how many
     vectors of the network's size are held meanwhile. ``finish`` gives the attributes that only the
     complete Dataset has. ``after`` names an earlier group whose finished result ``resume`` takes
-    in place of ``open``, which would compute it anew, to the same numbers. Units depend on
+    in place of ``open``, which would compute it anew, to the same numbers. The units of a group
+    that is ``told`` are long: they take a `Tell` as second argument. Units depend on
     nothing but their number: the same unit gives the same numbers in any order, process or
     resumed run, and every unit of a group carries the same attributes.
     """
@@ -45,6 +50,8 @@ class Group:
     finish: Callable[[xr.Dataset], Mapping[str, Any]] | None = None
     after: str = ""
     resume: Continuing | None = None
+    told: bool = False
+    bound: bool = False
 
     def __post_init__(self) -> None:
         if self.units < 1 or (self.along is None and self.units != 1):

@@ -120,7 +120,7 @@ def noise_numbers(noise: xr.Dataset) -> list[dict[str, Any]]:
             "noise_scale",
             "Noise scale, simple",
             "The batch size at which the variance of a batch's gradient is the squared gradient: "
-            "tr(Sigma) / |G|^2.",
+            "tr(Sigma) / |G|².",
         ),
         "hessian_weighted": (
             "hessian_noise_scale",

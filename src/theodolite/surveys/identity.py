@@ -10,6 +10,7 @@ from typing import Any
 from theodolite.errors import RunMismatch
 from theodolite.results import SCHEMA
 from theodolite.surveys.configuration import Configuration
+from theodolite.surveys.provenance import sha256
 
 SHOWN = 5
 
@@ -17,7 +18,22 @@ NAMES = {
     "objective": "training objective (model, weights, data, loss)",
     "test": "test objective (model, weights, data, loss)",
     "checkpoint": "checkpoint (SHA-256)",
+    "sharpness.origin": "origin of sharpness (SHA-256)",
 }
+
+
+FILES = (("sharpness", "origin"),)
+"""Settings that are the path of a file whose content the numbers depend on."""
+
+
+def hashed_files(configuration: Configuration) -> dict[str, str]:
+    """SHA-256 of every file of weights that a setting names, by measure and setting."""
+    found: dict[str, str] = {}
+    for measure, setting in FILES:
+        path = configuration.settings.get(measure, {}).get(setting)
+        if measure in configuration.measures and path:
+            found[f"{measure}.{setting}"] = sha256(Path(path))
+    return found
 
 
 def flat(table: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -32,12 +48,16 @@ def flat(table: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def identity(
-    configuration: Configuration, facts: Mapping[str, Any], checkpoint: str | None = None
+    configuration: Configuration,
+    facts: Mapping[str, Any],
+    checkpoint: str | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything the numbers depend on: settings by name, and hashes of what is measured.
 
-    ``facts`` are the target's (fingerprints of its objectives, precision, device). Not part of
-    it: paths, names and versions, since moving a file changes no number.
+    ``facts`` are the target's (fingerprints of its objectives, precision, device), ``files`` the
+    hashes of files that settings name, which stand for their paths. Not part of it: paths, names
+    and versions, since moving a file changes no number.
     """
     c = configuration
     chosen = {
@@ -52,6 +72,7 @@ def identity(
         **flat(chosen, ""),
         **flat(c.arguments, "argument "),
         **flat({m: c.settings[m] for m in c.measures if m in c.settings}, ""),
+        **(files or {}),
     }
 
 

@@ -20,6 +20,7 @@ from theodolite.surveys.folder import Run, continued, recorded
 from theodolite.surveys.groups import Group
 from theodolite.surveys.identity import refuse_mismatch
 from theodolite.surveys.integrity import damaged_units
+from theodolite.surveys.later_settings import grown
 from theodolite.surveys.plan import Plan
 from theodolite.surveys.provenance import changed_environment
 from theodolite.surveys.reading import read_array, reading_store
@@ -40,7 +41,7 @@ def stores(
         record = recorded(folder) if shard != but else None
         if record is not None and (folder / "results.zarr" / "zarr.json").exists():
             try:
-                refuse_mismatch(folder, record["identity"], identity)
+                refuse_mismatch(folder, grown(record["identity"], identity, folder), identity)
             except RunMismatch as error:
                 error.fix = (
                     "pass another -o to keep both, or delete that folder if it is of no use."

@@ -50,7 +50,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outline:
-    """One line of a printed plan: a measure, its units, what is left and why, and the cost left."""
+    """One line of a printed plan: a measure, its units, what is left and why, and the cost left,
+    which is a ``bound`` where work may end early."""
 
     measure: str
     groups: int
@@ -59,6 +60,7 @@ class Outline:
     failed: int
     passes: float
     reason: str
+    bound: bool = False
 
 
 def chosen(measures: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[str, ...]:
@@ -128,5 +130,6 @@ def outline(plan: Plan, store: Store | None = None) -> list[Outline]:
         units = sum(g.units for g in groups)
         cost = sum((g.passes * k for g, k in zip(groups, left, strict=True)), 0.0)
         why = reason(sum(left), lost, units)
-        lines.append(Outline(name, len(groups), units, sum(left), lost, cost, why))
+        bound = any(g.bound and k for g, k in zip(groups, left, strict=True))
+        lines.append(Outline(name, len(groups), units, sum(left), lost, cost, why, bound))
     return lines

@@ -19,7 +19,7 @@ from theodolite.surveys.configuration import Configuration
 from theodolite.surveys.durable import write_text
 from theodolite.surveys.execution import Outcome, Progress, Watch, execute
 from theodolite.surveys.folder import Run, opened_run, run_path
-from theodolite.surveys.identity import identity
+from theodolite.surveys.identity import hashed_files, identity
 from theodolite.surveys.measures import MEASURES, background
 from theodolite.surveys.merging import merge, own_units
 from theodolite.surveys.plan import Measure, Plan, chosen, resolved_settings
@@ -79,7 +79,7 @@ def identified(target: Target, configuration: Configuration) -> dict[str, Any]:
     """What the numbers of this survey depend on, hashes included."""
     path = configuration.checkpoint
     digest = sha256(Path(path)) if path else None
-    return identity(configuration, target.facts(), digest)
+    return identity(configuration, target.facts(), digest, hashed_files(configuration))
 
 
 def root_facts(target: Target, configuration: Configuration) -> dict[str, Any]:

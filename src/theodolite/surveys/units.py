@@ -41,6 +41,7 @@ class Progress:
     ``done`` and ``units`` count in this group, ``computed`` the units this run computed in it in
     ``seconds``; ``passes_left`` is what is left of the whole survey, in forward passes. Several
     workers share the time: ``seconds`` is then their work on the group by their number.
+    ``within`` says how far a long unit is, where it can.
     """
 
     group: str
@@ -51,9 +52,14 @@ class Progress:
     seconds: float
     passes_left: float
     failed: str = ""
+    within: str = ""
 
 
 Watch = Callable[[Progress], None]
+
+
+class Overdue(BaseException):
+    """Raised inside a long unit when the time is up; the unit is left as if never begun."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from theodolite.errors import InvalidArgument, NotConverged
 from theodolite.objective import Objective
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.hessians import steady_hessian
-from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, share_of
+from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, share_of, warn_of_fewer
 from theodolite.surveys.measures.warm_starts import LAYOUT, WarmStart, layout, warm_start
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
@@ -32,7 +32,8 @@ MOST_KEPT = 10**9
 
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
     """One group of one unit; no more pairs than there are parameters."""
-    count = min(count_of(settings, "eigenvalues", "count"), target.objective.space.size)
+    asked = count_of(settings, "eigenvalues", "count")
+    count = min(asked, target.objective.space.size)
     tolerance = share_of(settings, "eigenvalues", "tolerance")
     most = kept_of(settings)
     folder = settings["warm_start"]
@@ -41,7 +42,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
     group = Group(
         "eigenvalues",
         "eigenvalues",
-        partial(opening, count, tolerance, seed, most, folder),
+        partial(opening, asked, tolerance, seed, most, folder),
         passes=PRODUCT * (EXPECTED_PRODUCTS + PRODUCTS_A_PAIR * max(0, count - 2)),
         vectors=2 * count + 24 + HOLDS,
     )
@@ -49,11 +50,14 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
 
 
 def opening(
-    count: int, tolerance: float, seed: int, most: int, folder: str, target: Target
+    asked: int, tolerance: float, seed: int, most: int, folder: str, target: Target
 ) -> Unit:
     """Prepare the Hessian. Pairs that did not converge are kept, with their residuals."""
     objective = target.objective
     operator = steady_hessian(objective)
+    usual = [p["count"] for p in EIGENVALUES.presets.values()]
+    warn_of_fewer(asked, operator.size, "count of eigenvalues", usual)
+    count = min(asked, operator.size)
     warm = warm_start(folder, objective) if folder else None
     start = None if warm is None else warm.vectors
     vectors = count * operator.size <= most

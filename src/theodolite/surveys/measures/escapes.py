@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,30 +12,42 @@ import torch
 import xarray as xr
 
 from theodolite import results
-from theodolite.curvature import Descent, escape_time
+from theodolite.curvature.descents import Descent
+from theodolite.curvature.escape_saddles import Saddle, median_prediction, saddle_of
+from theodolite.curvature.escapes import escapes_from
 from theodolite.errors import InvalidArgument, NotConverged
-from theodolite.linalg.precision import without_autocast
-from theodolite.linalg.thick_restart import ritz_pairs
 from theodolite.objective import Objective
 from theodolite.objective.arrangement import chunked, separable
-from theodolite.operators import hessian
-from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.settings import FIX, HOLDS, PRODUCT, count_of
+from theodolite.surveys.groups import Group, Tell, Unit
+from theodolite.surveys.measures.settings import DOUBLE, FIX, PRODUCT, basis_of, count_of
 from theodolite.surveys.target import Target
 
 METHODS = ("gradient", "perturbed", "stochastic", "isotropic")
 """Each is a group of its own: plain descent, with jumps, by batches, with noise of equal trace."""
 
-STEP, LOSS = 3.0, 1.0
-"""Forward passes of a step, and of the loss noted after it."""
+STEP, CURVE = 3.0, 200
+"""Forward passes of a step, and steps of a run whose loss is noted: 1 F each."""
 
-POINT = 2
-"""Vectors in float64 count twice in a float32 network."""
+EIGENPAIR, COVARIANCE = 150, 600
+"""Products for the direction, and forward passes for the noise along it, once for all methods."""
 
 FOUND = "critical_point"
 """The group of the search, whose point an escape of a resumed run takes up."""
 
-Search = Callable[[Target], xr.Dataset]
+BESIDE = 22
+"""Vectors in float64 held beside the basis of an eigenpair, measured."""
+
+EVERY = 10
+"""Steps between two words on how far a run is."""
+
+Search = Callable[..., xr.Dataset]
+"""Finds the point of a target; takes a `Tell` as well."""
+
+Leave = Callable[[Target, xr.Dataset, Tell | None], xr.Dataset]
+"""Runs from what a search has found."""
+
+Beginning = Callable[[Target, xr.Dataset], Saddle | str]
+"""The saddle that a search has found, or why it is none."""
 
 
 def escape_groups(
@@ -43,8 +56,8 @@ def escape_groups(
     """One group a method; none for no runs. Costs are those of runs that never leave."""
     runs = count_of(settings, "saddles", "escape_runs", least=0)
     most = count_of(settings, "saddles", "escape_steps")
-    count_of(settings, "saddles", "escape_batch")
-    _check(settings)
+    batch = count_of(settings, "saddles", "escape_batch")
+    check_ranges(settings)
     if not runs:
         return ()
     if settings["search"] == "none":
@@ -53,62 +66,119 @@ def escape_groups(
             fix="pass --search newton-mr as well, or search in the settings of saddles.",
             code="E-H60",
         )
+    share = min(1.0, batch / target.objective.examples)
+    double = 1.0 if target.objective.start.dtype == torch.float64 else DOUBLE
+    leave = partial(escaped, dict(settings), seed, once(partial(saddle_at, dict(settings), seed)))
+    known = EIGENPAIR * PRODUCT + COVARIANCE
+
+    def passes(method: str) -> float:
+        steps = most * STEP * (share if method == "stochastic" else 1)
+        return double * (runs * (steps + min(most, CURVE)) + (known if method == METHODS[0] else 0))
+
     return tuple(
         Group(
             f"escape_{method}",
             "saddles",
-            partial(opening, method, dict(settings), seed, search),
-            passes=runs * most * (STEP + LOSS) + 60 * PRODUCT,
-            vectors=POINT * 60 + HOLDS,
+            partial(opening, partial(leave, method), search),
+            passes=passes(method),
+            vectors=2 * (basis_of(1, target.objective.space.size) + BESIDE),
             after=FOUND,
-            resume=partial(resuming, method, dict(settings), seed),
+            resume=partial(resuming, partial(leave, method)),
+            told=True,
+            bound=True,
         )
         for method in METHODS
     )
 
 
-def opening(
-    method: str, settings: Mapping[str, Any], seed: int, search: Search, target: Target
-) -> Unit:
+def opening(leave: Leave, search: Search, target: Target) -> Unit:
     """Runs of one method from the point of the search, or the reason why there are none."""
-
-    def unit(_: int) -> xr.Dataset:
-        return escaped(search(target), method, settings, seed, target)
-
-    return unit
+    return lambda _, tell=None: leave(target, search(target), tell)
 
 
-def resuming(
-    method: str, settings: Mapping[str, Any], seed: int, target: Target, found: xr.Dataset
-) -> Unit:
+def resuming(leave: Leave, target: Target, found: xr.Dataset) -> Unit:
     """The same from a search that is saved."""
-    return lambda _: escaped(found, method, settings, seed, target)
+    return lambda _, tell=None: leave(target, found, tell)
+
+
+def once(make: Callable[[Target, xr.Dataset], Saddle | str]) -> Beginning:
+    """What is known of the saddle before any run, made once for all methods."""
+    made: list[Saddle | str] = []
+
+    def known(target: Target, found: xr.Dataset) -> Saddle | str:
+        if not made:
+            made.append(make(target, found))
+        return made[0]
+
+    return known
+
+
+def saddle_at(
+    settings: Mapping[str, Any], seed: int, target: Target, found: xr.Dataset
+) -> Saddle | str:
+    """The end of a search as a saddle, or the reason why it is none."""
+    why = nothing_to_escape(found)
+    if why:
+        return why
+    objective = batched(target.objective, settings["escape_batch"])
+    point = torch.from_numpy(found["point"].values.astype(np.float64)).to(objective.device)
+    try:
+        return saddle_of(objective, point, radius=settings["radius"], seed=seed)
+    except NotConverged as error:
+        return error.what
+    except InvalidArgument as error:
+        if error.code != "E-K35":
+            raise
+        return error.what
 
 
 def escaped(
-    found: xr.Dataset, method: str, settings: Mapping[str, Any], seed: int, target: Target
+    settings: Mapping[str, Any],
+    seed: int,
+    beginning: Beginning,
+    method: str,
+    target: Target,
+    found: xr.Dataset,
+    tell: Tell | None = None,
 ) -> xr.Dataset:
     """Runs from the end of a search, or the reason why there are none."""
-    why = nothing_to_escape(found)
-    if why:
-        return unescaped(method, why)
-    objective = batched(target.objective, settings["escape_batch"])
-    point = torch.from_numpy(found["point"].values.astype(np.float64))
+    saddle = beginning(target, found)
+    if isinstance(saddle, str):
+        return unescaped(method, saddle)
+    descent = descent_of(method, settings, float(found.attrs["scale"]))
+    how = {"displacement": settings["displacement"], "runs": settings["escape_runs"]}
     try:
-        return escape_time(
-            objective,
-            point.to(objective.device),
-            descent=descent_of(objective, point, method, settings, seed),
-            displacement=settings["displacement"],
-            radius=settings["radius"],
-            runs=settings["escape_runs"],
-            curves=True,
-            seed=seed,
-        )
+        steps = median_prediction(saddle, descent, **how, seed=seed)
+        if steps > descent.max_steps:
+            return unescaped(method, too_long(saddle, descent, steps, float(found.attrs["scale"])))
+
+        def progress(run: int, step: int) -> None:
+            if tell is not None and step % EVERY == 0:
+                of = f"{run + 1} of {how['runs']}"
+                tell(f"{method} run {of}, step {step:,} of about {steps:,.0f}")
+
+        return escapes_from(saddle, descent, **how, curves=True, seed=seed, progress=progress)
     except InvalidArgument as error:
-        if error.code not in ("E-K33", "E-K35"):
+        if error.code != "E-K33":
             raise
         return unescaped(method, error.what)
+
+
+def too_long(saddle: Saddle, descent: Descent, steps: float, scale: float) -> str:
+    """Why runs that would end before they can have left are not made."""
+    if math.isinf(steps):
+        return (
+            "Without a displacement, and without noise along the direction that leads down, "
+            "descent stays at the point for ever: the predicted number of steps is infinite."
+        )
+    limit = 2 / scale
+    return (
+        f"At the rate {descent.rate:.3g} the runs are predicted to need about {steps:,.0f} steps "
+        f"and would be ended after {descent.max_steps:,}, so none was made: the lowest eigenvalue, "
+        f"{saddle.eigenvalue:.3g}, is {100 * abs(saddle.eigenvalue) / scale:.2g} % of the largest "
+        f"in size. Raise escape_steps or displacement, or the rate, which is stable below "
+        f"{limit:.3g}."
+    )
 
 
 def nothing_to_escape(found: xr.Dataset) -> str:
@@ -135,29 +205,11 @@ def batched(objective: Objective, size: int) -> Objective:
     return chunked(objective, size) if separable(objective) else objective
 
 
-def descent_of(
-    objective: Objective,
-    point: torch.Tensor,
-    method: str,
-    settings: Mapping[str, Any],
-    seed: int,
-) -> Descent:
-    """The descent; without a rate given it is one over the largest eigenvalue at the point."""
-    rate = settings["escape_rate"] or 1 / _largest(objective, point, seed)
+def descent_of(method: str, settings: Mapping[str, Any], scale: float) -> Descent:
+    """The descent; without a rate given it is one over the largest eigenvalue in size."""
+    rate = settings["escape_rate"] or 1 / scale
     jump = settings["jump"] if method == "perturbed" else None
     return Descent(method, rate=rate, noise=jump, max_steps=settings["escape_steps"])
-
-
-def _largest(objective: Objective, point: torch.Tensor, seed: int) -> float:
-    double = objective.converted(torch.float64)
-    operator = hessian(double, point.to(double.device), engine="kept")
-    try:
-        pairs: Any = without_autocast(ritz_pairs)(
-            operator, count=1, which="magnitude", tolerance=1e-2, miss_probability=1.0, seed=seed
-        )
-    except NotConverged as error:
-        pairs = error.result
-    return abs(float(pairs.values[0]))
 
 
 def unescaped(method: str, why: str) -> xr.Dataset:
@@ -174,7 +226,7 @@ def unescaped(method: str, why: str) -> xr.Dataset:
     )
 
 
-def _check(settings: Mapping[str, Any]) -> None:
+def check_ranges(settings: Mapping[str, Any]) -> None:
     radius, moved = settings["radius"], settings["displacement"]
     for name, least in (("radius", 0.0), ("jump", 0.0), ("displacement", -1.0)):
         value = settings[name]

@@ -30,9 +30,12 @@ from theodolite.objective import Objective
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.hessians import steady_engine
 from theodolite.surveys.measures.noise_settings import checked, population_of, settings
-from theodolite.surveys.measures.settings import HOLDS, PRODUCT
+from theodolite.surveys.measures.settings import HOLDS, PRODUCT, warn_of_fewer
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
+
+COMMAND = 5
+"""Eigenvalues of the command, unless it is told otherwise."""
 
 FIRST = 9.0
 """Forward passes for a gradient and the norms of all gradients, where tensors go both ways."""
@@ -64,7 +67,8 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
     if settings["diversity"]:
         made.append(_group("gradient_diversity", gradient_diversity, FIRST))
     if count := min(settings["eigenvalues"], target.objective.space.size):
-        spectrum = partial(noise_spectrum, count=count, tolerance=TOLERANCE, seed=seed, **how)
+        asked = settings["eigenvalues"]
+        spectrum = partial(largest, asked=asked, tolerance=TOLERANCE, seed=seed, **how)
         products = EXPECTED * (1 + count) / 2
         passes = FIRST + (PRODUCT + 2) * products + SLOPES
         made.append(_group("noise_spectrum", spectrum, passes, 3 * count + 30))
@@ -75,6 +79,14 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
         tails = partial(heaviness, directions=settings["tails"], seed=seed)
         made.append(_group("noise_tails", tails, FIRST, settings["tails"]))
     return tuple(made)
+
+
+def largest(objective: Objective, *, asked: int, **how: Any) -> xr.Dataset:
+    """`noise_spectrum`, with a word where there are fewer eigenvalues than asked for."""
+    size = objective.space.size
+    usual = [p["eigenvalues"] for p in NOISE.presets.values()]
+    warn_of_fewer(asked, size, "eigenvalues of noise", (*usual, COMMAND))
+    return noise_spectrum(objective, count=min(asked, size), **how)
 
 
 def _group(name: str, measured: Measured, passes: float, vectors: int = 0) -> Group:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from theodolite.errors import InvalidArgument
+from theodolite.errors import InvalidArgument, TheodoliteWarning
+from theodolite.linalg.thick_restart import BASIS, NUMBERS
 
 PRODUCT = 6.0
 """A Hessian-vector product costs about as much as so many forward passes."""
 
+DOUBLE = 3.0
+"""A pass in float64 costs about as much as so many in float32 (two of a transformer, three of
+convolutions on a CPU)."""
+
 HOLDS = 14
 """Vectors of the network's size that a Hessian-vector product holds: point, vector, product, and
 what a graph of the gradient saves of the parameters."""
+
+
+def basis_of(count: int, size: int) -> int:
+    """Vectors that `ritz_pairs` holds by default for so many pairs."""
+    return max(2 * count + 30, min(size, BASIS, NUMBERS // size))
 
 
 FIX = "leave it out for the usual value; theodolite list measures shows those of every preset."
@@ -38,6 +49,21 @@ def count_of(settings: Mapping[str, Any], measure: str, name: str, least: int = 
             code="E-S07",
         )
     return value
+
+
+def warn_of_fewer(asked: int, size: int, setting: str, usual: Iterable[int]) -> None:
+    """Say that fewer eigenvalues are found than were asked for; nothing for `usual` numbers.
+
+    A preset is made for networks of any size: nobody asked for its number.
+    """
+    if asked > size and asked not in usual:
+        warnings.warn(
+            TheodoliteWarning(
+                f"{setting} asks for {asked:,}, and a model of {size:,} parameters has no more "
+                f"than {size:,} eigenvalues: all of them are found."
+            ),
+            stacklevel=2,
+        )
 
 
 def share_of(settings: Mapping[str, Any], measure: str, name: str) -> float:

@@ -72,10 +72,10 @@ function numberText(value, error) {
   return bar === null ? shown : `${shown} \u00b1 ${bar}`;
 }
 
-// A round value as a label: 0.05, 20, 5,000, 2e6.
+// A round value as a label: 0.05, 20, 5,000, 100,000, 2e6.
 function plain(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e-3 && size < 1e5) return signed(trimmed(grouped(value, 6)));
+  if (size >= 1e-3 && size < 1e6) return signed(trimmed(grouped(value, 6)));
   return signed(trimmed(withExponent(value, 4)));
 }
