@@ -203,10 +203,11 @@ FINDING = Finding(
     ),
     limits=(
         "The gradient was added to the rule after a first run without it, of 600 starts a width, "
-        "2,500 steps, 32 teachers and 34 to 40 students: 350, 146, 54, 24, 23, 33 and 32 ended "
-        "above the threshold, which refused the exponential (p = 1e-22) as well as the power law, "
-        "and the gradients there (0.007 to 0.014) had not vanished; with 10,000 steps, none of 60 "
-        "starts of 35 and of 39 students ended there. What was counted was slow training. "
+        "2,500 steps, a teacher of 32 units and students of 34 to 40: 350, 146, 54, 24, 23, 33 and "
+        "32 ended above the threshold, which refused the exponential (p = 1e-22) as well as the "
+        "power law, and the gradients there (0.007 to 0.014) had not vanished; with 10,000 steps, "
+        "none of 60 starts of students of 35 and of 39 units ended there. What was counted was "
+        "slow training. "
         "How often one start distribution and Adam end at a high loss is not how many bad minima "
         "there are, and a vanishing gradient does not tell a minimum from a saddle. "
         "Orthonormal teachers, Gaussian inputs, no output weights or biases."
