@@ -105,7 +105,7 @@ def page(finding: Finding, result: xr.Dataset, seconds: float) -> str:
         "Threshold, fixed before the run": finding.threshold,
         "Negative control": finding.negative_control,
         "Positive control": finding.positive_control,
-        "What holds instead": finding.corrected,
+        "Corrected statement": finding.corrected,
         "Limits": finding.limits,
     }
     effect = f"The effect is the {finding.effect}"
@@ -153,7 +153,7 @@ def index(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table of verdicts."""
     lines = [
         INTRODUCTION,
-        "| claim | verdict | effect | interval | negative control | what holds instead |",
+        "| claim | verdict | effect | interval | negative control | corrected statement |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -6,16 +6,19 @@ Oracle: each trained alone by torch.optim.SGD from the same weights, in the same
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
 from theodolite import datasets
-from theodolite.findings.many_recipes import CHECK, trained_together
+from theodolite.findings.many_recipes import CHECK, trained_together, uphill
 from theodolite.findings.many_starts import starting_weights
 from theodolite.seeds import torch_generator
+from theodolite.training import SAM
 
+Loss = Callable[[torch.Tensor], torch.Tensor]
 RATES, DECAYS = (0.05, 0.2, 0.1), (0.0, 1e-2, 1e-3)
 HOW = {"width": 12, "rates": RATES, "decays": DECAYS, "batch_size": 13, "seed": 2}
 
@@ -80,3 +83,52 @@ def test_a_network_that_diverges_stops_and_leaves_the_others_alone() -> None:
     assert not math.isfinite(ends.loss[1])
     same = trained_together(x, labels, target=0.5, epochs=40, **HOW)
     assert torch.allclose(ends.loss[[0, 2]], same.loss[[0, 2]], rtol=1e-3)
+
+
+def test_a_radius_is_that_of_sam_and_zero_is_sgd() -> None:
+    # Oracle: theodolite's own SAM around torch.optim.SGD, each network alone.
+    # kills: one norm for all networks or for each tensor, the step downhill, momentum or decay
+    # from the perturbed weights, radii of another network after one has ended.
+    x, labels = data()
+    radii = (0.0, 0.3, 0.1)
+    ends = trained_together(x, labels, target=0.5, epochs=40, radii=radii, **HOW)
+    plain = trained_together(x, labels, target=0.5, epochs=40, **HOW)
+    assert torch.allclose(ends.weights[0][0], plain.weights[0][0], atol=1e-5)
+    assert int(ends.steps[0]) == int(plain.steps[0])
+    everything = torch.arange(50)
+    for k, radius in enumerate(radii):
+        parameters = [nn.Parameter(w[k].clone()) for w in starting_weights(64, 12, 10, 3, 2)]
+
+        def loss(
+            rows: torch.Tensor, p: list[nn.Parameter] = parameters, k: int = k
+        ) -> torch.Tensor:
+            hidden = (x[rows] @ p[0] + p[1]).relu()
+            return nn.functional.cross_entropy(hidden @ p[2] + p[3], labels[k, rows])
+
+        base = torch.optim.SGD(parameters, lr=RATES[k], momentum=0.9, weight_decay=DECAYS[k])
+        optimizer, steps = SAM(base, None, rho=radius), 0
+        for epoch in range(40):
+            order = torch.randperm(50, generator=torch_generator(2, "order", epoch))
+            for batch in order.tensor_split(4):
+                if steps < int(ends.steps[k]):
+
+                    def closure(b: torch.Tensor = batch, of: Loss = loss) -> torch.Tensor:
+                        value = of(b)
+                        value.backward()
+                        return value.detach()
+
+                    optimizer.step(closure)
+                    steps += 1
+        assert float(loss(everything).detach()) == pytest.approx(float(ends.loss[k]), rel=1e-2)
+        for w, own in zip(ends.weights, parameters, strict=True):
+            assert torch.allclose(w[k], own.detach(), atol=1e-3)
+    assert len(set(ends.steps.tolist())) > 1
+
+
+def test_uphill_stays_where_there_is_no_gradient() -> None:
+    weights = [torch.ones(2, 1, 3), torch.zeros(2, 3, 1)]
+    gradient = [torch.zeros(2, 1, 3), torch.tensor([[[0.0], [0.0], [0.0]], [[0.0], [3.0], [4.0]]])]
+    moved = uphill(weights, gradient, torch.tensor([2.0, 5.0])[:, None, None])
+    assert torch.equal(moved[0], weights[0])
+    assert torch.equal(moved[1][0], weights[1][0])
+    assert moved[1][1, :, 0].tolist() == [0.0, 3.0, 4.0]

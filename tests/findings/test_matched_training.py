@@ -74,10 +74,24 @@ def test_it_is_sgd_from_the_start_that_train_has() -> None:
         assert torch.allclose(a, b, atol=1e-6)
 
 
-def test_it_agrees_with_the_trainer_of_the_package() -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"optimizer": "gd"},
+        {"optimizer": "sam", "rho": 0.3},
+        {"optimizer": "asam", "rho": 1.0},
+        {"optimizer": "adam"},
+        {"nesterov": True},
+    ],
+)
+def test_it_agrees_with_the_trainer_of_the_package(how: dict) -> None:
     # Oracle: `train` at a constant rate, which is the same to the last epoch.
-    found = trained_to_loss(replace(RECIPE, epochs=3), 0.0)
-    other = train(replace(RECIPE, epochs=3)).model
+    # kills: SGD in the place of another optimizer, which is then found under its name.
+    recipe = replace(RECIPE, epochs=3, **how)
+    found = trained_to_loss(recipe, 0.0)
+    other = train(recipe).model
+    assert found.steps == (3 if recipe.optimizer == "gd" else 9)
     for a, b in zip(found.network.parameters(), other.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
 

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from theodolite.objective import Objective
 from theodolite.seeds import torch_generator
 from theodolite.surfaces import line
 from theodolite.training import Recipe, Run, train
+from theodolite.training.recipe import optimizer_of
 
 CHECK = 5
 RISE_AT = 0.5
@@ -40,12 +42,13 @@ def quiet_training(recipe: Recipe) -> Run:
 
 
 def trained_to_loss(recipe: Recipe, target: float, *, check: int = CHECK) -> Matched:
-    """Train by SGD until the loss over the whole training set is at most `target`.
+    """Train until the cross-entropy over the whole training set is at most `target`.
 
-    Rate, momentum, weight decay, batch size, seed and the most epochs are those of `recipe`; its
-    schedule is not used: the rate is constant. The loss is looked at every `check` steps, in
-    eval mode, and training stops at the first one that is low enough, or not finite. Starts from
-    the weights `train` starts from. The caller's generators are not touched.
+    Optimizer with its settings, batch size, seed and the most epochs are those of `recipe`; its
+    schedule, loss, averaging and micro-batches are not used: the rate is constant. The loss is
+    looked at every `check` steps, in eval mode, and training stops at the first one that is low
+    enough, or not finite. Starts from the weights `train` starts from. The caller's generators
+    are not touched; not checked is that the network draws nothing from them.
 
     >>> from theodolite import datasets, models
     >>> data = datasets.digits(limit=50, flatten=True)
@@ -56,26 +59,32 @@ def trained_to_loss(recipe: Recipe, target: float, *, check: int = CHECK) -> Mat
     network = train(replace(recipe, epochs=0)).model
     x, y = recipe.data.train
     rule = nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    optimizer = optimizer_of(recipe, network)
     steps = 0
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(y), generator=torch_generator(recipe.seed, "order", epoch))
         for batch in order.tensor_split(recipe.steps_per_epoch):
             network.train()
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(rule(network(x[batch]), y[batch]))
-            optimizer.step()
+            optimizer.step(partial(_gradient, network, rule, optimizer, (x[batch], y[batch])))
             steps += 1
             if steps % check == 0:
                 loss = _loss(network, rule, x, y)
                 if loss <= target or not math.isfinite(loss):
                     return Matched(network.eval(), loss, steps, loss <= target)
     return Matched(network.eval(), _loss(network, rule, x, y), steps, False)
+
+
+def _gradient(
+    network: nn.Module,
+    rule: Callable[[Tensor, Tensor], Tensor],
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[Tensor, Tensor],
+) -> float:
+    """Leave the gradient of a batch in the parameters: what an optimizer calls at each point."""
+    optimizer.zero_grad(set_to_none=True)
+    loss = rule(network(batch[0]), batch[1])
+    torch.autograd.backward(loss)
+    return float(loss.detach())
 
 
 def _loss(

@@ -18,12 +18,16 @@ from theodolite.findings.many_recipes import trained_together
 from theodolite.findings.matched_training import RISE_AT, loss_rise
 from theodolite.findings.networks import cross_entropy
 from theodolite.findings.partial_rank_correlation import kendall_interval
+from theodolite.findings.small_photographs import small_photographs
 from theodolite.findings.statistics import LEVEL, Estimate
+from theodolite.findings.unused_examples import Source
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 from theodolite.seeds import numpy_generator
 from theodolite.sharpness import adaptive_sharpness
 
+DATA: Mapping[str, Source] = {"digits": datasets.digits, "small_photographs": small_photographs}
+COPY = 1_000_000
 RHO = 0.5
 SHUFFLES = 5
 MEASURES = {
@@ -66,6 +70,7 @@ class Grid:
     steps: int = 6000
     directions: int = 4
     products: int = 32
+    data: str = "digits"
 
 
 def cells(grid: Grid) -> list[tuple[int, int, float, float, float]]:
@@ -96,10 +101,16 @@ def measured(grid: Grid, seed: int, errors: Errors, words: Mapping[str, str]) ->
     )
 
 
-def trained(grid: Grid, seed: int) -> list[tuple[nn.Module, tuple[Tensor, Tensor], float, bool]]:
-    """Network and data in float64, loss, and whether it was reached, in the order of `cells`."""
+def trained(
+    grid: Grid, seed: int, *, copy: int = 0
+) -> list[tuple[nn.Module, tuple[Tensor, Tensor], float, bool]]:
+    """Network and data in float64, loss, and whether it was reached, in the order of `cells`.
+
+    Another ``copy`` has the same data, another initialization and another order.
+    """
+    source = DATA[grid.data]
     splits = [
-        datasets.digits(seed, limit=grid.examples, label_noise=share, flatten=True)
+        source(seed=seed, limit=grid.examples, label_noise=share, flatten=True)
         for share in grid.noises
     ]
     x, labels = splits[0].train[0], torch.stack([split.train[1] for split in splits])
@@ -115,7 +126,7 @@ def trained(grid: Grid, seed: int) -> list[tuple[nn.Module, tuple[Tensor, Tensor
             batch_size=batch_size,
             target=grid.target,
             epochs=math.ceil(grid.steps * batch_size / grid.examples),
-            seed=seed,
+            seed=seed + COPY * copy,
         )
         for k, (_, _, noise) in enumerate(recipes):
             network = perceptron([w[k] for w in ends.weights])
