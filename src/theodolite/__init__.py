@@ -187,8 +187,7 @@ _HOMES = {
     "volume": "surfaces",
     "worst_case_sharpness": "sharpness",
 }
-_LOWER = ("datasets", "errors", "findings", "models")
-_MODULES = (*_LOWER, "plots", "results", "studies", "training")
+_MODULES = ("datasets", "errors", "findings", "models", "plots", "results", "studies", "training")
 
 __all__ = [
     "Descent",

@@ -21,8 +21,8 @@ from theodolite import findings, results
 from theodolite.errors import InvalidArgument, InvalidType
 from theodolite.findings import catalog
 from theodolite.findings.finding import PRESETS, Finding
-from theodolite.findings.statistics import mean_interval
 from theodolite.findings.verdict import NOT_REPRODUCED, Verdict, at_least, concluded, controlled
+from theodolite.intervals.statistics import mean_interval
 from theodolite.seeds import numpy_generator
 
 FOLDER = Path(findings.__file__).parent

@@ -11,10 +11,10 @@ import xarray as xr
 
 from findings.small_grids import small_grid
 from theodolite.findings import flat_minima_are_robust_to_distribution_shift as claim
-from theodolite.findings import partial_rank_correlation
 from theodolite.findings.catalog import judged, replicated
 from theodolite.findings.network_grid import MEASURES
 from theodolite.findings.verdict import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
+from theodolite.intervals import partial_rank_correlation
 
 SHAPE = (8, 48)
 WIDTHS = np.tile([1.0, 2.0, 3.0], 16)

@@ -13,10 +13,10 @@ import xarray as xr
 
 from findings.small_grids import small_grid
 from theodolite.findings import flat_minima_generalize_better as claim
-from theodolite.findings import partial_rank_correlation
 from theodolite.findings.catalog import judged, replicated
 from theodolite.findings.network_grid import ALIKE, MEASURES
 from theodolite.findings.verdict import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
+from theodolite.intervals import partial_rank_correlation
 
 SEEDS = 8
 GRID = list(product((1.0, 2.0, 3.0), (0.1, 0.2, 0.3, 0.4), (0.0, 0.2), (0, 1)))

@@ -18,8 +18,8 @@ import xarray as xr
 from theodolite import findings, results
 from theodolite.findings import catalog
 from theodolite.findings.finding import PRESETS, Finding
-from theodolite.findings.statistics import mean_interval
 from theodolite.findings.verdict import INCONCLUSIVE, Verdict, at_least, concluded, controlled
+from theodolite.intervals.statistics import mean_interval
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "a_planted_number_is_large"

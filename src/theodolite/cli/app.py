@@ -27,6 +27,12 @@ GROUPS = {
         "convexity": ("convexity:convexity", "Where around the weights the loss is convex."),
         "shape": ("shape:shape", "Areas, widths, minima and saddles of a run's surfaces."),
     },
+    "Trainings": {
+        "study": (
+            "study:study",
+            "Batch sizes, optimizers, the edge of stability: trainings compared.",
+        ),
+    },
     "Runs": {
         "monitor": ("monitor:monitor", "A training while it runs: its sharpness, live."),
         "status": ("status:status", "What a run folder holds, and what is missing."),
@@ -37,7 +43,6 @@ GROUPS = {
         "export": ("export:export", "Results as netCDF, tables, meshes or figures."),
     },
     "More": {
-        "study": ("study:study", "Train a target under control, and measure along the way."),
         "findings": ("findings:findings", "Put published claims to the test."),
         "list": ("listing:listing", "The measures and their settings."),
         "doctor": ("doctor:doctor", "Check this machine, and a target's derivatives."),

@@ -13,6 +13,7 @@ import xarray as xr
 from theodolite import __version__
 from theodolite.cli.durations import about
 from theodolite.cli.memory import bytes_each
+from theodolite.surveys.configuration import Configuration
 from theodolite.surveys.plan import Outline, Plan
 from theodolite.surveys.target import Target
 
@@ -47,6 +48,18 @@ def header(target: Target) -> str:
         f"Theodolite {__version__}  {target.title} · {facts['params']:,} parameters · "
         f"{count} examples · {facts['device']} {facts['dtype']}"
     )
+
+
+def settled_lines(before: Configuration, found: Configuration) -> list[str]:
+    """What was found out on the target before the work: how planes and ensembles are computed."""
+    lines = []
+    for name, table in found.settings.items():
+        was = before.settings[name]
+        if name == "planes" and table.get("evaluation") != was.get("evaluation"):
+            lines.append(f"Points   {table['evaluation']}")
+        if table.get("training") != was.get("training"):
+            lines.append(f"Trained  {table['training']}: {table['training_reason']}")
+    return lines
 
 
 def plan_lines(

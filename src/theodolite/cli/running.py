@@ -18,6 +18,7 @@ from theodolite.cli import (
     scale_lines,
     sharpness_lines,
     spectrum_lines,
+    study_lines,
     terminal,
     watching,
 )
@@ -48,6 +49,9 @@ from theodolite.surveys.store import Store
 from theodolite.surveys.surveying import Finished
 from theodolite.surveys.target import Target
 from theodolite.surveys.workers import threads
+
+LINES = (spectrum_lines, sharpness_lines, noise_lines, edge_lines, study_lines)
+"""What is printed of results beside the headline numbers."""
 
 Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -208,6 +212,7 @@ def on_threads(job: Job) -> int:
     if saved is None and not job.yes:
         refuse_costly(plan, per_pass, ratio(target), job.time_budget)
     job = with_settings_found(job, target)
+    plan = surveying.planned(target, job.configuration)
     if job.spread.launcher is not None:
         return launching.launched(job.spread, job.engine, job.configuration, job.path, job.as_json)
     terminal.say(f"Store    {job.path}  (resumable)")
@@ -220,8 +225,8 @@ def with_settings_found(job: Job, target: Target, *, trying: bool = True) -> Job
     place = None if job.fresh else job.path
     alone = job.engine.shard is None and job.spread.launcher is None
     found = settled(target, job.configuration, place, alone=alone, trying=trying)
-    if found != job.configuration:
-        terminal.say(f"Points   {found.settings['planes']['evaluation']}")
+    for line in printing.settled_lines(job.configuration, found):
+        terminal.say(line)
     return replace(job, configuration=found)
 
 
@@ -276,8 +281,7 @@ def concluded(job: Job, finished: Finished) -> int:
     tree, outcome = finished.tree, finished.outcome
     page = printing.write_reports(tree, job.path)
     terminal.say(printing.headline_lines(tree))
-    told_by = (spectrum_lines, sharpness_lines, noise_lines, edge_lines)
-    for told in (module.lines(tree) for module in told_by):
+    for told in (module.lines(tree) for module in LINES):
         if told:
             terminal.say(told)
     failures = printing.failure_lines(tree)

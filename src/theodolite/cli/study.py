@@ -5,6 +5,14 @@ from __future__ import annotations
 from cyclopts import App, Group, Parameter
 
 STUDIES = {
+    "batch-size": (
+        "study_batch_size:study_batch_size",
+        "Batch sizes against learning rates, and how sharp each end is.",
+    ),
+    "optimizers": (
+        "study_optimizers:study_optimizers",
+        "SGD, full batch without and with noise, SAM, Adam at one loss.",
+    ),
     "edge-of-stability": (
         "study_edge_of_stability:edge_of_stability",
         "Gradient descent at several rates, and its sharpness along the way.",
@@ -21,5 +29,5 @@ study = App(
     version_flags=[],
     group_commands=Group("Studies"),
 )
-for _name, (_home, _summary) in STUDIES.items():
-    study.command(f"theodolite.cli.{_home}", name=_name, help=_summary)
+for _order, (_name, (_home, _summary)) in enumerate(STUDIES.items()):
+    study.command(f"theodolite.cli.{_home}", name=_name, help=_summary, sort_key=_order)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from theodolite.findings.catalog import get, names, run, table
 from theodolite.findings.finding import PRESETS, Finding
-from theodolite.findings.statistics import Estimate
 from theodolite.findings.verdict import Verdict, verdict_of
+from theodolite.intervals.statistics import Estimate
 
 __all__ = [
     "PRESETS",

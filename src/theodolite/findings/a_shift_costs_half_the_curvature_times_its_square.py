@@ -15,8 +15,6 @@ from theodolite.curvature import eigenpairs
 from theodolite.directions import random_directions
 from theodolite.findings.finding import Finding
 from theodolite.findings.networks import cross_entropy, trained_perceptron
-from theodolite.findings.rank_correlation import mean_correlation, spearman
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval
 from theodolite.findings.verdict import (
     NOT_REPRODUCED,
     Verdict,
@@ -25,6 +23,8 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.rank_correlation import mean_correlation, spearman
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 from theodolite.sharpness import shifted_valley

@@ -13,7 +13,6 @@ from theodolite import results
 from theodolite.directions import random_directions
 from theodolite.findings.finding import Finding
 from theodolite.findings.networks import cross_entropy, trained_perceptron
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     REPRODUCED,
@@ -22,6 +21,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 from theodolite.surfaces import line

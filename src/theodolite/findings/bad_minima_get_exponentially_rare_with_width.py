@@ -12,7 +12,6 @@ import xarray as xr
 from theodolite import results
 from theodolite.findings.exponential_decay import Decay, fitted_decay
 from theodolite.findings.finding import Finding
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval, proportion_interval
 from theodolite.findings.teacher_student import taught
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
@@ -22,6 +21,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval, proportion_interval
 
 STUCK = 0.01
 SETTLED = 1e-4

@@ -13,15 +13,15 @@ from scipy import stats
 
 from theodolite import results
 from theodolite.findings.finding import Finding
-from theodolite.findings.statistics import (
+from theodolite.findings.teacher_student import taught
+from theodolite.findings.verdict import INCONCLUSIVE, Verdict, at_least, concluded, controlled
+from theodolite.intervals.statistics import (
     LEVEL,
     Estimate,
     mean_interval,
     proportion_interval,
     simultaneous,
 )
-from theodolite.findings.teacher_student import taught
-from theodolite.findings.verdict import INCONCLUSIVE, Verdict, at_least, concluded, controlled
 
 STUCK = 0.02
 LEAST = 0.05

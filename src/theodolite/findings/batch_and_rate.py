@@ -14,8 +14,8 @@ from theodolite.datasets import Split
 from theodolite.findings.matched_training import RISE_AT, error_share
 from theodolite.findings.network_grid import DATA, MEASURES, RHO, Grid, sharpness, trained
 from theodolite.findings.networks import cross_entropy
-from theodolite.findings.statistics import LEVEL, Estimate, paired_interval
 from theodolite.findings.unused_examples import enlarged
+from theodolite.intervals.statistics import LEVEL, Estimate, paired_interval
 
 ERRORS = {
     "validation_error": "share of wrong answers on validation data",

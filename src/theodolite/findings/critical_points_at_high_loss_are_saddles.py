@@ -20,12 +20,7 @@ from theodolite.curvature.critical_points import Method, critical_point
 from theodolite.curvature.saddle_indices import saddle_index
 from theodolite.errors import NotConverged
 from theodolite.findings.finding import Finding
-from theodolite.findings.rank_correlation import (
-    FEWEST as FEWEST_PAIRS,
-)
-from theodolite.findings.rank_correlation import shuffled_spearman, spearman_interval
 from theodolite.findings.small_landscape import landscape, near_descent
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval, proportion_interval
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     REPRODUCED,
@@ -35,6 +30,11 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.rank_correlation import (
+    FEWEST as FEWEST_PAIRS,
+)
+from theodolite.intervals.rank_correlation import shuffled_spearman, spearman_interval
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval, proportion_interval
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 from theodolite.seeds import torch_generator

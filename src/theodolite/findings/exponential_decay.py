@@ -10,7 +10,7 @@ from numpy import ndarray
 from scipy import stats
 from scipy.optimize import brentq, minimize_scalar
 
-from theodolite.findings.statistics import LEVEL, Estimate
+from theodolite.intervals.statistics import LEVEL, Estimate
 
 SCALES: dict[str, Callable[[ndarray], ndarray]] = {
     "exponential": lambda excess: excess,

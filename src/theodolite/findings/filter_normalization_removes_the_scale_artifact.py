@@ -16,7 +16,6 @@ from theodolite.curvature import eigenpairs
 from theodolite.directions import random_directions
 from theodolite.findings.finding import Finding
 from theodolite.findings.networks import cross_entropy, trained_perceptron
-from theodolite.findings.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     Verdict,
@@ -24,6 +23,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 from theodolite.surfaces import line

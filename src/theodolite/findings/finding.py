@@ -9,8 +9,8 @@ from typing import Any
 import xarray as xr
 
 from theodolite.errors import InvalidArgument
-from theodolite.findings.statistics import Estimate
 from theodolite.findings.verdict import NOT_REPRODUCED, OUTCOMES, REPRODUCED, Verdict
+from theodolite.intervals.statistics import Estimate
 
 PRESETS = ("quick", "standard", "thorough")
 """How much work: seconds, up to a minute, several minutes."""

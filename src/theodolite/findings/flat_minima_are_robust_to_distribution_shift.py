@@ -25,9 +25,7 @@ from theodolite.findings.network_grid import (
     partial_tau,
     repeated,
 )
-from theodolite.findings.partial_rank_correlation import kendall_interval, within_cells
 from theodolite.findings.shifted_images import blurred, noisy, pale, rotated
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval, simultaneous
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -37,6 +35,8 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.partial_rank_correlation import kendall_interval, within_cells
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval, simultaneous
 
 DEGREES, NOISE, BLUR, CONTRAST = 20.0, 0.3, 0.8, 0.3
 SHIFTS = {

@@ -22,9 +22,9 @@ from theodolite.findings.matched_training import (
     trained_to_loss,
 )
 from theodolite.findings.networks import cross_entropy
-from theodolite.findings.rank_correlation import mean_correlation, shuffled_spearman, spearman
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval
 from theodolite.findings.verdict import INCONCLUSIVE, Verdict, at_least, concluded, controlled
+from theodolite.intervals.rank_correlation import mean_correlation, shuffled_spearman, spearman
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval
 from theodolite.operators import hessian
 from theodolite.training import Recipe
 

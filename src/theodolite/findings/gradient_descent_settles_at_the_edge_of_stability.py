@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from theodolite import datasets, models, results
 from theodolite.curvature.sharpening import DescentRule, descent_sharpness
 from theodolite.findings.finding import Finding
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval
 from theodolite.findings.verdict import Verdict, all_of, concluded, controlled, within
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval
 from theodolite.objective import Objective
 from theodolite.training.fresh_starts import fresh_start
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from theodolite import results
 from theodolite.curvature.saddle_indices import saddle_index
 from theodolite.findings.finding import Finding
-from theodolite.findings.statistics import LEVEL, Estimate, proportion_interval, simultaneous
 from theodolite.findings.verdict import Verdict, all_of, at_least, concluded, controlled
+from theodolite.intervals.statistics import LEVEL, Estimate, proportion_interval, simultaneous
 from theodolite.linalg.operator import Operator
 from theodolite.seeds import torch_generator
 

@@ -22,7 +22,6 @@ from theodolite.findings.batch_and_rate import (
 from theodolite.findings.batch_and_rate import measured as measured_runs
 from theodolite.findings.finding import Finding
 from theodolite.findings.network_grid import MEASURES
-from theodolite.findings.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     Verdict,
@@ -32,6 +31,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
 
 RATIO = 2.0
 RATE = 0.02

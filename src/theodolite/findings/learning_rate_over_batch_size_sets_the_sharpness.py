@@ -19,7 +19,6 @@ from theodolite.findings.batch_and_rate import (
 from theodolite.findings.batch_and_rate import measured as measured_runs
 from theodolite.findings.finding import Finding
 from theodolite.findings.network_grid import MEASURES
-from theodolite.findings.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     Verdict,
@@ -28,6 +27,7 @@ from theodolite.findings.verdict import (
     controlled,
     within,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
 
 LOW, HIGH = 0.6, 1.6
 RATES = ((4, (0.005, 0.01)), (16, (0.01, 0.02, 0.04)))

@@ -14,13 +14,6 @@ from theodolite import results
 from theodolite.findings.finding import Finding
 from theodolite.findings.networks import cross_entropy, trained_perceptron
 from theodolite.findings.random_matrices import EXACT, positive_definite_count
-from theodolite.findings.statistics import (
-    LEVEL,
-    Estimate,
-    mean_interval,
-    proportion_interval,
-    simultaneous,
-)
 from theodolite.findings.verdict import (
     NOT_REPRODUCED,
     Verdict,
@@ -29,6 +22,13 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
     within,
+)
+from theodolite.intervals.statistics import (
+    LEVEL,
+    Estimate,
+    mean_interval,
+    proportion_interval,
+    simultaneous,
 )
 from theodolite.operators import hessian
 from theodolite.seeds import numpy_generator

@@ -13,7 +13,6 @@ from torch import Tensor
 from theodolite import results
 from theodolite.findings.finding import Finding
 from theodolite.findings.networks import cross_entropy
-from theodolite.findings.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.findings.training_moments import (
     BATCH_SIZE,
     CLASSES,
@@ -30,6 +29,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.linalg.operator import Operator
 from theodolite.operators import ggn, hessian
 

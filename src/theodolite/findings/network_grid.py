@@ -17,10 +17,10 @@ from theodolite.curvature import eigenpairs, trace
 from theodolite.findings.many_recipes import trained_together
 from theodolite.findings.matched_training import RISE_AT, loss_rise
 from theodolite.findings.networks import cross_entropy
-from theodolite.findings.partial_rank_correlation import kendall_interval
 from theodolite.findings.small_photographs import small_photographs
-from theodolite.findings.statistics import LEVEL, Estimate
 from theodolite.findings.unused_examples import Source
+from theodolite.intervals.partial_rank_correlation import kendall_interval
+from theodolite.intervals.statistics import LEVEL, Estimate
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 from theodolite.seeds import numpy_generator

@@ -15,9 +15,9 @@ from theodolite.findings.deep_perceptrons import DESIGNS, deep_perceptron
 from theodolite.findings.finding import Finding
 from theodolite.findings.gradients import gradient_predictiveness
 from theodolite.findings.learning_rates import SCORES, lowest_loss, scores_over_rates
-from theodolite.findings.rank_correlation import mean_correlation, shuffled_spearman, spearman
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval
 from theodolite.findings.verdict import Verdict, at_least, concluded, controlled
+from theodolite.intervals.rank_correlation import mean_correlation, shuffled_spearman, spearman
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval
 from theodolite.objective import Objective
 from theodolite.training import Recipe, train
 

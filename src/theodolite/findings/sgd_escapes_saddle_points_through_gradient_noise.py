@@ -23,13 +23,6 @@ from theodolite.findings.noisy_saddles import (
     valley,
     zero_network,
 )
-from theodolite.findings.statistics import (
-    LEVEL,
-    Estimate,
-    mean_interval,
-    proportion_interval,
-    simultaneous,
-)
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -39,6 +32,13 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
     within,
+)
+from theodolite.intervals.statistics import (
+    LEVEL,
+    Estimate,
+    mean_interval,
+    proportion_interval,
+    simultaneous,
 )
 
 VALLEY, ACROSS = "valley", "valley with noise across"

@@ -15,7 +15,6 @@ from theodolite.findings.finding import Finding
 from theodolite.findings.many_recipes import trained_together
 from theodolite.findings.network_grid import DATA, perceptron
 from theodolite.findings.random_guesses import Few, guessed, trained
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval
 from theodolite.findings.unused_examples import enlarged
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
@@ -26,6 +25,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval
 
 LEAST = 0.005
 NOISY, AGAIN, NOISELESS = "SGD", "SGD again", "full batch"

@@ -15,7 +15,6 @@ from theodolite.findings.finding import Finding
 from theodolite.findings.many_recipes import trained_together
 from theodolite.findings.network_grid import DATA, MEASURES, Grid, perceptron, sharpness
 from theodolite.findings.networks import cross_entropy
-from theodolite.findings.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.findings.unused_examples import enlarged
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
@@ -24,6 +23,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
 
 LEAST = 0.005
 PLAIN, AGAIN, AWARE = "SGD", "SGD again", "SAM"

@@ -13,7 +13,6 @@ from torch import Tensor
 from theodolite import datasets, results
 from theodolite.findings.finding import Finding
 from theodolite.findings.networks import cross_entropy, trained_perceptron
-from theodolite.findings.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -23,6 +22,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 from theodolite.seeds import torch_generator

@@ -16,8 +16,8 @@ from theodolite.datasets import Split
 from theodolite.findings.deep_perceptrons import DeepPerceptron, deep_perceptron
 from theodolite.findings.finding import Finding
 from theodolite.findings.gradients import input_gradients, neighbor_correlation
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval, paired_interval
 from theodolite.findings.verdict import Verdict, at_least, concluded, controlled
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval, paired_interval
 from theodolite.training import Recipe, train
 
 DESIGNS = ("plain", "plain, norm", "residual", "residual, norm")

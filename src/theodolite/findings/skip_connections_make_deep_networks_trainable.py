@@ -13,8 +13,8 @@ from theodolite import datasets, results
 from theodolite.findings.deep_perceptrons import DESIGNS, deep_perceptron
 from theodolite.findings.finding import Finding
 from theodolite.findings.learning_rates import CHANCE, SCORES, best_test_accuracy, scores_over_rates
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval, paired_interval
 from theodolite.findings.verdict import NOT_REPRODUCED, Verdict, at_least, concluded, controlled
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval, paired_interval
 from theodolite.training import Recipe
 
 GAIN = 0.1

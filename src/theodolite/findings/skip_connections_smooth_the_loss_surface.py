@@ -17,7 +17,6 @@ from theodolite.findings.finding import Finding
 from theodolite.findings.matched_training import Matched, trained_to_loss
 from theodolite.findings.networks import cross_entropy
 from theodolite.findings.roughness import excess_variation, local_minima, negative_curvature_share
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval, paired_interval
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -27,6 +26,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval, paired_interval
 from theodolite.surfaces import plane
 from theodolite.training import Recipe
 

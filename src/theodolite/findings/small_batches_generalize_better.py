@@ -22,7 +22,6 @@ from theodolite.findings.batch_and_rate import measured as measured_runs
 from theodolite.findings.finding import Finding
 from theodolite.findings.many_recipes import trained_together
 from theodolite.findings.network_grid import DATA, perceptron
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval
 from theodolite.findings.unused_examples import enlarged
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
@@ -33,6 +32,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval
 
 LEAST = 0.004
 NOISE = 0.2

@@ -16,8 +16,8 @@ from theodolite import datasets, models, results
 from theodolite.findings.finding import Finding
 from theodolite.findings.matched_training import quiet_training
 from theodolite.findings.roughness import largest_rise
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval, proportion_interval
 from theodolite.findings.verdict import Verdict, at_most, concluded, controlled
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval, proportion_interval
 from theodolite.objective import Objective
 from theodolite.surfaces import line
 from theodolite.training import Recipe, Run, train

@@ -16,14 +16,14 @@ from theodolite.findings.many_recipes import trained_together
 from theodolite.findings.many_starts import Weights, each_gradient
 from theodolite.findings.network_grid import perceptron
 from theodolite.findings.networks import cross_entropy
-from theodolite.findings.statistics import (
+from theodolite.findings.verdict import Verdict, all_of, concluded, controlled, within
+from theodolite.intervals.statistics import (
     LEVEL,
     Estimate,
     mean_interval,
     paired_interval,
     simultaneous,
 )
-from theodolite.findings.verdict import Verdict, all_of, concluded, controlled, within
 from theodolite.noise import batch_noise_factor, gradient_noise_scale
 from theodolite.seeds import numpy_generator
 

@@ -11,13 +11,6 @@ import xarray as xr
 from theodolite import results
 from theodolite.findings import residual_blocks as blocks
 from theodolite.findings.finding import Finding
-from theodolite.findings.statistics import (
-    LEVEL,
-    Estimate,
-    exponential,
-    mean_interval,
-    proportion_interval,
-)
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -26,6 +19,13 @@ from theodolite.findings.verdict import (
     at_most,
     concluded,
     controlled,
+)
+from theodolite.intervals.statistics import (
+    LEVEL,
+    Estimate,
+    exponential,
+    mean_interval,
+    proportion_interval,
 )
 
 ROUNDING = 1e-9

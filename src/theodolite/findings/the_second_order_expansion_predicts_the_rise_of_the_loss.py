@@ -13,7 +13,6 @@ from torch import Tensor
 from theodolite import results
 from theodolite.curvature import eigenpairs
 from theodolite.findings.finding import Finding
-from theodolite.findings.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.findings.training_moments import (
     BATCH_SIZE,
     RATE,
@@ -27,6 +26,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
+from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
 from theodolite.objective import Objective
 from theodolite.operators import hessian
 from theodolite.seeds import torch_generator

@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from theodolite.errors import InvalidArgument, InvalidData
-from theodolite.findings.statistics import Estimate
+from theodolite.intervals.statistics import Estimate
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"

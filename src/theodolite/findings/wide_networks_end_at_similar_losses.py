@@ -11,14 +11,14 @@ import xarray as xr
 from theodolite import datasets, results
 from theodolite.findings.finding import Finding
 from theodolite.findings.many_starts import ends_of_training
-from theodolite.findings.statistics import (
+from theodolite.findings.verdict import INCONCLUSIVE, Verdict, at_least, concluded, controlled
+from theodolite.intervals.statistics import (
     LEVEL,
     Estimate,
     exponential,
     mean_interval,
     paired_interval,
 )
-from theodolite.findings.verdict import INCONCLUSIVE, Verdict, at_least, concluded, controlled
 
 RATIO = 100.0
 NARROW, WIDE = 2, 8

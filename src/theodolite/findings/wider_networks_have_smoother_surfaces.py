@@ -16,13 +16,6 @@ from theodolite.datasets import Split
 from theodolite.findings.finding import Finding
 from theodolite.findings.matched_training import RISE_AT, loss_rise, trained_to_loss
 from theodolite.findings.networks import cross_entropy
-from theodolite.findings.statistics import (
-    LEVEL,
-    Estimate,
-    exponential,
-    mean_interval,
-    paired_interval,
-)
 from theodolite.findings.verdict import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -31,6 +24,13 @@ from theodolite.findings.verdict import (
     at_least,
     concluded,
     controlled,
+)
+from theodolite.intervals.statistics import (
+    LEVEL,
+    Estimate,
+    exponential,
+    mean_interval,
+    paired_interval,
 )
 from theodolite.operators import hessian
 from theodolite.training import Recipe

@@ -46,6 +46,9 @@ from theodolite.plots.spectral_density import (
     kernel_words,
     plot_spectral_density,
 )
+from theodolite.plots.study_grid import cell_means, plot_study_grid
+from theodolite.plots.study_rows import OPTIMIZER_NAMES, plot_optimizers
+from theodolite.plots.study_scatter import plot_collapse, plot_sharpness_error
 from theodolite.plots.surface_colors import surface_colors
 from theodolite.plots.training import plot_training
 from theodolite.plots.trajectory import (
@@ -57,8 +60,10 @@ from theodolite.plots.trajectory import (
 from theodolite.plots.valleys import plot_shifted_valley
 
 __all__ = [
+    "OPTIMIZER_NAMES",
     "Heights",
     "Panel",
+    "cell_means",
     "certificate_rows",
     "density_floor",
     "distance_label",
@@ -79,6 +84,7 @@ __all__ = [
     "plot_barcode",
     "plot_batch_efficiency",
     "plot_certificate",
+    "plot_collapse",
     "plot_convexity",
     "plot_critical_search",
     "plot_descent_losses",
@@ -90,17 +96,20 @@ __all__ = [
     "plot_line",
     "plot_merge_tree",
     "plot_monitored",
+    "plot_optimizers",
     "plot_plane",
     "plot_plane_3d",
     "plot_rise_errors",
     "plot_rises",
     "plot_saddle_index",
     "plot_shape",
+    "plot_sharpness_error",
     "plot_sharpness_paths",
     "plot_shifted_valley",
     "plot_signal_to_noise",
     "plot_small_multiples",
     "plot_spectral_density",
+    "plot_study_grid",
     "plot_training",
     "plot_trajectory",
     "plot_trajectory_distance",

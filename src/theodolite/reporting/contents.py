@@ -52,6 +52,8 @@ NEEDED = {
     "certificate": {"figure", "bound", "passed"},
     "training": {"loss"},
     "monitor": {"status"},
+    "batch_size_study": {"train_loss", "compared"},
+    "optimizer_study": {"train_loss", "compared"},
 }
 """What a result must hold to be reported; a run that was stopped may hold less."""
 
@@ -65,6 +67,9 @@ NOISE = (
     "gradient_tail_index",
 )
 """Quantities of the section on gradient noise."""
+
+STUDIES = ("batch_size_study", "optimizer_study")
+"""Quantities of the section on studies."""
 
 UNMEASURED = "not_measured"
 """Where the survey wrote why a part of it needs more of the gradients than there is."""
@@ -104,6 +109,7 @@ class Contents:
     certificate: xr.Dataset | None = None
     training: xr.Dataset | None = None
     monitor: xr.Dataset | None = None
+    studies: Mapping[str, xr.Dataset] = field(default_factory=dict)
     headline: tuple[Headline, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -209,6 +215,7 @@ def _contents(tree: Any, label: str | None) -> Contents:
         certificate=first("certificate"),
         training=first("training") if history is None else history,
         monitor=first("monitor"),
+        studies={q: r for q in STUDIES if (r := first(q)) is not None},
         headline=written_headline(attrs),
         facts=facts,
     )

@@ -31,6 +31,8 @@ from theodolite.reporting.saddles import saddle_panels
 from theodolite.reporting.sentences import cited_text, plain_text
 from theodolite.reporting.shapes import complete, shape_panels
 from theodolite.reporting.sharpness import sharpness_panels
+from theodolite.reporting.studies import study_panels
+from theodolite.reporting.study_explanations import STUDY_EXPLANATIONS, STUDY_PITFALLS
 from theodolite.reporting.summary import Summary, summarize
 from theodolite.reporting.trajectory import trajectory_paths
 from theodolite.results import package_version
@@ -88,8 +90,9 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             paths=trajectory_paths(surveys),
             monitored=monitored_panels(surveys),
             edges=edge_panels(surveys),
-            explanations={**EXPLANATIONS, "edge": EDGE},
-            pitfalls=PITFALLS,
+            studies=study_panels(surveys),
+            explanations={**EXPLANATIONS, **STUDY_EXPLANATIONS, "edge": EDGE},
+            pitfalls=PITFALLS + STUDY_PITFALLS,
             version=package_version(),
         )
     )
@@ -177,6 +180,7 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
         ("noise", "Noise", any(c.noise or c.no_noise for c in surveys)),
         ("edge", "Edge", any(c.edge is not None for c in surveys)),
         ("path", "Path", any(c.trajectory is not None for c in surveys)),
+        ("studies", "Studies", any(c.studies for c in surveys)),
         ("monitor", "Monitor", any(map(watched, surveys))),
         ("training", "Training", any(c.training is not None for c in surveys)),
         ("certificate", "Certificate", any(c.certificate is not None for c in surveys)),

@@ -14,6 +14,7 @@ from theodolite.reporting.definitions import definition_of
 from theodolite.reporting.edge_words import edge_record
 from theodolite.reporting.noise_values import noise_record
 from theodolite.reporting.rescaling import changes
+from theodolite.reporting.study_records import study_records
 
 VALLEY = ("train_minimum", "test_minimum", "shift", "gap", "excess", "predicted_excess")
 
@@ -35,6 +36,9 @@ def records_of(contents: Contents) -> dict[str, Any]:
         found["noise"] = noise
     if contents.edge is not None:
         found["edge_of_stability"] = edge_record(contents.edge)
+    studies = study_records(contents)
+    if studies is not None:
+        found["studies"] = studies
     if contents.escapes:
         found["escape"] = [_escape(e) for e in contents.escapes]
     return found

@@ -1,4 +1,4 @@
-"""Trainings under control: the same network trained in several ways, measured along the way.
+"""Trainings under control: what batch size, rate and optimizer do, and what descent meets.
 
 Names are imported on first use.
 """
@@ -9,11 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from theodolite.studies.batch_size_study import batch_size as batch_size
     from theodolite.studies.edges import edge_of_stability as edge_of_stability
+    from theodolite.studies.optimizer_study import optimizers as optimizers
 
-_HOMES = {"edge_of_stability": "edges"}
+_HOMES = {
+    "batch_size": "batch_size_study",
+    "edge_of_stability": "edges",
+    "optimizers": "optimizer_study",
+}
 
-__all__ = ["edge_of_stability"]
+__all__ = ["batch_size", "edge_of_stability", "optimizers"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,20 +11,21 @@ from typing import Any
 from theodolite.errors import InvalidArgument, TheodoliteWarning
 from theodolite.surveys.configuration import Configuration, read_toml, toml_value
 from theodolite.surveys.identity import flat
-from theodolite.surveys.measures import MEASURES
 from theodolite.surveys.plan import Measure
+from theodolite.surveys.tables import table_of
 
 ORIGIN = "theodolite survey --config FILE -o NEW measures anew with its settings."
 
 
 def with_later_settings(
-    configuration: Configuration, path: Path, table: Mapping[str, Measure] = MEASURES
+    configuration: Configuration, path: Path, table: Mapping[str, Measure] | None = None
 ) -> Configuration:
     """The configuration read from `path` with what it lacks as the preset has it, and a warning.
 
     Raises `InvalidArgument` for a measure (E-D50), a preset (E-D51) or a setting (E-D52) that this
     version does not know.
     """
+    table = table_of(configuration.measures) if table is None else table
     settings: dict[str, Mapping[str, Any]] = dict(configuration.settings)
     added: list[str] = []
     for name in configuration.measures:
@@ -56,7 +57,7 @@ def grown(
     recorded: Mapping[str, Any],
     identity: Mapping[str, Any],
     path: Path,
-    table: Mapping[str, Measure] = MEASURES,
+    table: Mapping[str, Measure] | None = None,
 ) -> dict[str, Any]:
     """A recorded identity with the settings it lacks, where the run goes on with usual values.
 
@@ -66,6 +67,7 @@ def grown(
     lacking = {k: v for k, v in identity.items() if k not in recorded and "." in k}
     if not lacking or not file.exists():
         return dict(recorded)
+    table = table_of(identity["measures"]) if table is None else table
     preset = read_toml(file).get("preset", "quick")
     known = [m for m in identity["measures"] if m in table]
     usual = flat({m: table[m].presets.get(preset, {}) for m in known}, "")

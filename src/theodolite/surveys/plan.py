@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,34 @@ from theodolite.surveys.store import Store, statuses
 PRESETS = ("quick", "standard", "thorough")
 
 
+@dataclass(frozen=True)
+class Trial:
+    """How far settings that are found on the target may be found now.
+
+    ``kept`` are the settings of the run that is continued, which goes on with them. What only a
+    clock decides is found by trying it, unless ``trying`` is False (a plan that is only printed)
+    or the process is not ``alone`` (a shard, which must decide as the others do without asking).
+    """
+
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = True
+    trying: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Measure:
     """A family of measurements a survey can make.
 
     ``presets`` holds complete settings for each preset; ``groups(target, settings, seed)`` says
-    what is computed, unit by unit and at what cost, and computes nothing itself.
+    what is computed, unit by unit and at what cost, and computes nothing itself. ``settle(target,
+    settings, seed, trial)`` names settings that depend on the target, once, before the work.
     """
 
     name: str
     summary: str
     presets: Mapping[str, Mapping[str, Any]]
     groups: Callable[[Any, Mapping[str, Any], int], tuple[Group, ...]]
-    study: bool = False
+    settle: Callable[[Any, Mapping[str, Any], int, Trial], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +79,9 @@ class Outline:
 
 
 def chosen(measures: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[str, ...]:
-    """The measures asked for, in the table's order; None means all of them but studies."""
+    """The measures asked for, in the table's order; None means all of them."""
     if measures is None:
-        return tuple(n for n, m in table.items() if not m.study)
+        return tuple(table)
     names = list(measures)
     for name in names:
         if name not in table:

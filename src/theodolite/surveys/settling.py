@@ -13,6 +13,8 @@ from theodolite.surfaces.evaluating import fastest, start_of
 from theodolite.surfaces.slices import grid
 from theodolite.surveys.configuration import Configuration, read_toml
 from theodolite.surveys.measures.planes import groups
+from theodolite.surveys.plan import Trial
+from theodolite.surveys.tables import table_of
 from theodolite.surveys.target import Target
 
 AUTO, PLAIN = "auto", "plain"
@@ -31,12 +33,13 @@ def settled(
     A run that is continued keeps the evaluation it began with: it is read from the folder at
     `path`. A process that is not `alone` (a shard, which must compute the bits the others compute
     without asking them) evaluates plainly. Otherwise the candidates are timed on this target, or,
-    unless ``trying``, left for later.
+    unless ``trying``, left for later. Other measures settle their own (`Measure.settle`).
     """
+    configuration = _by_measure(target, configuration, path, alone, trying)
     planes = configuration.settings.get("planes")
     if planes is None or planes.get("evaluation") != AUTO:
         return configuration
-    name = _kept(path)
+    name = _kept(path, "planes").get("evaluation")
     if name == AUTO or (name is None and not trying):
         return configuration
     name = name or (found(target, planes, configuration.seed) if alone else PLAIN)
@@ -57,10 +60,24 @@ def found(target: Target, planes: Mapping[str, Any], seed: int) -> str:
     return fastest(objective, start, along, alphas, betas, passes).name
 
 
-def _kept(path: Path | None) -> str | None:
-    """What the run in a folder settled on, if there is one."""
+def _by_measure(
+    target: Target, configuration: Configuration, path: Path | None, alone: bool, trying: bool
+) -> Configuration:
+    """The configuration with what its measures find on the target themselves."""
+    table = table_of(configuration.measures)
+    changed = dict(configuration.settings)
+    for name in configuration.measures:
+        settle = table[name].settle if name in table else None
+        if settle is not None:
+            trial = Trial(_kept(path, name), alone, trying)
+            changed[name] = settle(target, changed[name], configuration.seed, trial)
+    return replace(configuration, settings=changed)
+
+
+def _kept(path: Path | None, measure: str) -> Mapping[str, Any]:
+    """What the run in a folder settled on for a measure, if there is one."""
     file = None if path is None else path / "config.toml"
     if file is None or not file.exists():
-        return None
-    name = read_toml(file).get("settings", {}).get("planes", {}).get("evaluation")
-    return name if isinstance(name, str) else None
+        return {}
+    found: Mapping[str, Any] = read_toml(file).get("settings", {}).get(measure, {})
+    return found

@@ -20,7 +20,7 @@ from theodolite.surveys.durable import write_text
 from theodolite.surveys.execution import Outcome, Progress, Watch, execute
 from theodolite.surveys.folder import Run, opened_run, run_path
 from theodolite.surveys.identity import hashed_files, identity
-from theodolite.surveys.measures import MEASURES, background
+from theodolite.surveys.measures import background
 from theodolite.surveys.merging import merge, own_units
 from theodolite.surveys.plan import Measure, Plan, chosen, resolved_settings
 from theodolite.surveys.pools import HERE, Engine, engine_of
@@ -30,6 +30,7 @@ from theodolite.surveys.rebuilding import name_of, rebuilt, refuse_unnamed
 from theodolite.surveys.settling import settled
 from theodolite.surveys.sharding import shard_folder
 from theodolite.surveys.store import write_facts
+from theodolite.surveys.tables import table_of
 from theodolite.surveys.target import Target, adjusted, as_target
 from theodolite.surveys.workers import errand_of, refuse_inside
 from theodolite.surveys.workers import threads as torch_threads
@@ -49,10 +50,12 @@ def configured(
     measures: Iterable[str] | None = None,
     preset: str = "quick",
     settings: Mapping[str, Mapping[str, Any]] | None = None,
-    table: Mapping[str, Measure] = MEASURES,
+    table: Mapping[str, Measure] | None = None,
     **rest: Any,
 ) -> Configuration:
     """A configuration with every setting resolved; raises `InvalidArgument` for unknown names."""
+    measures = None if measures is None else list(measures)
+    table = table_of(measures) if table is None else table
     names = chosen(measures, table)
     changes = settings or {}
     strangers = [k for k in changes if k not in table]
@@ -65,10 +68,11 @@ def configured(
 def planned(
     target: Target,
     configuration: Configuration,
-    table: Mapping[str, Measure] = MEASURES,
+    table: Mapping[str, Measure] | None = None,
 ) -> Plan:
     """Every group the configuration asks for on this target; computes nothing."""
     c = configuration
+    table = table_of(c.measures) if table is None else table
     groups = list(background(target))
     for name in c.measures:
         groups += table[name].groups(target, c.settings[name], c.seed)
@@ -109,7 +113,7 @@ def conduct(
     time_budget: float | int | None = None,
     watch: Watch | None = None,
     command: Sequence[str] | None = None,
-    table: Mapping[str, Measure] = MEASURES,
+    table: Mapping[str, Measure] | None = None,
     engine: Engine = HERE,
 ) -> Finished:
     """Make the survey that `configuration` describes, or as much of it as the time allows.

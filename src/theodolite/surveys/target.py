@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from torch import nn
 
 from theodolite.errors import InvalidArgument, InvalidType
 from theodolite.objective import Objective, making
@@ -130,20 +131,30 @@ def adjusted(
 def rebuilt(objective: Objective, limit: int | None, again: bool) -> Objective:
     """The objective on a sample of its data, with its model read again where it has changed."""
     fewer = limit is not None and limit < objective.examples
-    if not fewer and not again:
-        return objective
+    return (
+        _anew(objective, objective.model, limit if fewer else None) if fewer or again else objective
+    )
+
+
+def with_model(objective: Objective, model: nn.Module) -> Objective:
+    """The same loss on the same data of another network, which is not changed."""
+    return _anew(objective, model, None)
+
+
+def _anew(objective: Objective, model: nn.Module, limit: int | None) -> Objective:
+    """The objective read again, of `model`, on a sample of its data if `limit` names one."""
     settings = objective.data.settings
     kept = objective.data.kept
     design = objective.design
     data: Any = objective.data.source if kept is None else [b.raw for b in kept]
-    if fewer and limit is not None:
+    if limit is not None:
         data, design = sample(objective, limit)
-    if fewer or kept is not None:
+    if limit is not None or kept is not None:
         settings = replace(settings, limit=None)
     made = object.__new__(Objective)
     making.fill(
         made,
-        objective.model,
+        model,
         objective.terms,
         data,
         settings,

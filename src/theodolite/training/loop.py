@@ -51,7 +51,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class _Bench:
+class Bench:
     """The moving parts of one training."""
 
     recipe: Recipe
@@ -128,7 +128,7 @@ def _trained(
     folder: Path | None,
     callbacks: tuple[Callable[[nn.Module], Callback], ...],
 ) -> Run:
-    bench = _bench(recipe, callbacks)
+    bench = bench_of(recipe, callbacks)
     data = recipe.data.changed(lambda x, y: (x.to(recipe.device), y.to(recipe.device)))
     done = _start(bench, folder, lambda: _row(bench, data, None))
     while done.diverged is None and len(done.history) <= recipe.epochs:
@@ -149,7 +149,8 @@ def _trained(
     return Run(recipe, model, history, at, kept, last, bench.callbacks)
 
 
-def _bench(recipe: Recipe, callbacks: tuple[Callable[[nn.Module], Callback], ...]) -> _Bench:
+def bench_of(recipe: Recipe, callbacks: tuple[Callable[[nn.Module], Callback], ...] = ()) -> Bench:
+    """The network at its start and what trains it; only ever called in `isolated`."""
     seed_streams(child_seed(recipe.seed, "initialization"), recipe.device)
     given = recipe.model
     model = copy.deepcopy(given) if isinstance(given, nn.Module) else given()
@@ -168,11 +169,11 @@ def _bench(recipe: Recipe, callbacks: tuple[Callable[[nn.Module], Callback], ...
     optimizer = optimizer_of(recipe, model)
     scheduler = LambdaLR(optimizer, lambda step: learning_rate_share(recipe, step))
     built = tuple(build(model) for build in callbacks)
-    return _Bench(recipe, model, optimizer, scheduler, average_of(recipe, model), built)
+    return Bench(recipe, model, optimizer, scheduler, average_of(recipe, model), built)
 
 
 def _start(
-    bench: _Bench, folder: Path | None, first_row: Callable[[], dict[str, float]]
+    bench: Bench, folder: Path | None, first_row: Callable[[], dict[str, float]]
 ) -> storage.Progress:
     """Where training begins: what the folder holds, or the initial scores."""
     if folder is not None:
@@ -198,7 +199,7 @@ def _start(
 
 
 def _progress(
-    bench: _Bench, history: list[dict[str, float]], diverged: int | None
+    bench: Bench, history: list[dict[str, float]], diverged: int | None
 ) -> storage.Progress:
     return storage.Progress(
         history,
@@ -209,7 +210,7 @@ def _progress(
     )
 
 
-def _row(bench: _Bench, data: Split, diverged: int | None) -> dict[str, float]:
+def _row(bench: Bench, data: Split, diverged: int | None) -> dict[str, float]:
     loss = example_loss(bench.recipe.loss)
     row = all_scores(bench.model, loss, data)
     averaged = None
@@ -221,28 +222,33 @@ def _row(bench: _Bench, data: Split, diverged: int | None) -> dict[str, float]:
     return {**row, "learning_rate": float(bench.optimizer.param_groups[0]["lr"])}
 
 
-def _averaged(bench: _Bench, data: Split) -> nn.Module | None:
+def _averaged(bench: Bench, data: Split) -> nn.Module | None:
     """The averaged network as it stands, None where nothing was averaged yet."""
     if bench.average is None or not bench.average.count:
         return None
     return bench.average.network(torch.split(data.train[0], BATCH))
 
 
+def epoch_batches(recipe: Recipe, epoch: int) -> tuple[Tensor, ...]:
+    """The examples of every batch of an epoch, by number."""
+    generator = torch_generator(recipe.noise_seed, "order", epoch)
+    order = torch.randperm(len(recipe.data.train[1]), generator=generator)
+    return order.to(recipe.device).tensor_split(recipe.steps_per_epoch)
+
+
 def _epoch(
-    bench: _Bench,
+    bench: Bench,
     pair: tuple[Tensor, Tensor],
     epoch: int,
     progress: Callable[[int, int], None] | None,
 ) -> int | None:
     """Train for one epoch; returns the step whose loss was not finite, if there was one."""
     recipe, model = bench.recipe, bench.model
-    order_seed = recipe.seed if recipe.order_seed is None else recipe.order_seed
     loss = example_loss(recipe.loss, smoothing=recipe.label_smoothing)
-    update = Update(recipe, model, bench.optimizer, loss, order_seed)
+    update = Update(recipe, model, bench.optimizer, loss, recipe.noise_seed)
     (x, y), count = pair, recipe.steps_per_epoch
-    order = torch.randperm(len(y), generator=torch_generator(order_seed, "order", epoch))
     model.train()
-    for i, batch in enumerate(order.to(y.device).tensor_split(count)):
+    for i, batch in enumerate(epoch_batches(recipe, epoch)):
         step = epoch * count + i
         try:
             update(x[batch], y[batch], step)

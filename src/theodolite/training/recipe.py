@@ -170,6 +170,11 @@ class Recipe:
         return 2 if self.optimizer in RADIUS else 1
 
     @property
+    def noise_seed(self) -> int:
+        """What decides the order of the data and dropout: ``order_seed``, or else ``seed``."""
+        return self.seed if self.order_seed is None else self.order_seed
+
+    @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch: examples over ``batch_size``, rounded up; 1 for "gd"."""
         if self.optimizer == "gd":

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from theodolite.surveys.measures.certificate import CERTIFICATE
 from theodolite.surveys.measures.convexity import CONVEXITY
-from theodolite.surveys.measures.edge_of_stability import EDGE_OF_STABILITY
 from theodolite.surveys.measures.eigenvalues import EIGENVALUES
 from theodolite.surveys.measures.lines import LINES
 from theodolite.surveys.measures.noise import NOISE
@@ -35,7 +34,6 @@ MEASURES: Mapping[str, Measure] = {
         NOISE,
         SADDLES,
         VOLUMES,
-        EDGE_OF_STABILITY,
     )
 }
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theodolite.errors import InvalidData
-from theodolite.findings.statistics import LEVEL, Estimate
+from theodolite.intervals.statistics import LEVEL, Estimate
 from theodolite.seeds import numpy_generator
 
 RESAMPLES = 2000
@@ -45,7 +45,7 @@ def kendall(
     >>> kendall(row, row**3), kendall(row, -row)
     (1.0, -1.0)
     """
-    columns = _stacked(x, y, held)
+    columns = stacked(x, y, held)
     return float(_partial(_products(columns, np.ones((1, columns.shape[2])), alike))[0])
 
 
@@ -68,9 +68,9 @@ def kendall_interval(
     >>> kendall_interval(row, row).low
     1.0
     """
-    columns = _stacked(x, y, held)
-    found = _partial(_products(columns, _resampled(columns.shape[2], seed), alike))
-    return _percentiles(kendall(x, y, held, alike=alike), found, columns.shape[2], level)
+    columns = stacked(x, y, held)
+    found = _partial(_products(columns, resampled(columns.shape[2], seed), alike))
+    return percentiles(kendall(x, y, held, alike=alike), found, columns.shape[2], level)
 
 
 def within_cells(x: Columns, y: Columns, *, level: float = LEVEL, seed: int = 0) -> Estimate:
@@ -83,16 +83,16 @@ def within_cells(x: Columns, y: Columns, *, level: float = LEVEL, seed: int = 0)
     >>> within_cells(draws, draws).value
     1.0
     """
-    columns = _stacked(x, y, ())
+    columns = stacked(x, y, ())
     centered = columns - np.nanmean(columns, axis=2, keepdims=True)
     signs = np.nan_to_num(np.sign(centered[:, None] - centered[None]))
     sums = np.einsum("ijuc,ijvc->cuv", signs, signs)
-    weights = np.concatenate([np.ones((1, sums.shape[0])), _resampled(sums.shape[0], seed)])
+    weights = np.concatenate([np.ones((1, sums.shape[0])), resampled(sums.shape[0], seed)])
     found = _partial(np.tensordot(weights, sums, axes=1)[:, None])
-    return _percentiles(float(found[0]), found[1:], sums.shape[0], level)
+    return percentiles(float(found[0]), found[1:], sums.shape[0], level)
 
 
-def _stacked(x: Columns, y: Columns, held: Sequence[Columns]) -> Float[ndarray, "seed column cell"]:
+def stacked(x: Columns, y: Columns, held: Sequence[Columns]) -> Float[ndarray, "seed column cell"]:
     """All columns, missing together."""
     given = [np.asarray(c, dtype=np.float64) for c in (x, y, *held)]
     shapes = {c.shape for c in given}
@@ -140,13 +140,14 @@ def _partial(products: ndarray) -> Float[ndarray, " resample"]:
     return mean
 
 
-def _resampled(cells: int, seed: int) -> Float[ndarray, "resample cell"]:
+def resampled(cells: int, seed: int) -> Float[ndarray, "resample cell"]:
     """How often each cell was drawn, in every resample."""
     generator = numpy_generator(seed, "cells")
     return generator.multinomial(cells, np.full(cells, 1 / cells), size=RESAMPLES).astype(float)
 
 
-def _percentiles(value: float, found: ndarray, cells: int, level: float) -> Estimate:
+def percentiles(value: float, found: ndarray, cells: int, level: float) -> Estimate:
+    """The estimate from what resampled cells gave, its interval widened to hold the value."""
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(
         value, min(float(low), value), max(float(high), value), level, cells, "bootstrap over cells"

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from theodolite.errors import InvalidData
-from theodolite.findings.statistics import LEVEL, Estimate, mean_interval
+from theodolite.intervals.statistics import LEVEL, Estimate, mean_interval
 from theodolite.seeds import numpy_generator
 
 FEWEST = 10

@@ -194,5 +194,4 @@ EDGE_OF_STABILITY = Measure(
     "gradient descent over all the data at several rates, and its sharpness along the way",
     {"quick": settings(1000, 10), "standard": settings(3000, 10), "thorough": settings(10000, 20)},
     groups,
-    study=True,
 )

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from theodolite.errors import InvalidData
-from theodolite.findings.partial_rank_correlation import kendall, kendall_interval, within_cells
+from theodolite.intervals.partial_rank_correlation import kendall, kendall_interval, within_cells
 
 
 def draws(*shape: int, seed: int = 0) -> np.ndarray:

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from theodolite.errors import TheodoliteError
-from theodolite.findings import statistics as st
+from theodolite.intervals import statistics as st
 
 SAMPLES = np.random.default_rng(0).normal(1.0, 2.0, (2, 7))
 

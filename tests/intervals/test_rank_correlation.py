@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from theodolite.errors import InvalidData
-from theodolite.findings.rank_correlation import (
+from theodolite.intervals.rank_correlation import (
     mean_correlation,
     shuffled_spearman,
     spearman,
