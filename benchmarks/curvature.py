@@ -5,8 +5,9 @@ python -m benchmarks.curvature [--repeats N] [--networks a,b]
 Four networks on random inputs, one thread. Products are timed in turn, in one process, in forward
 passes F: ``model(inputs)`` on the same batches under ``torch.no_grad()``; the ratio of each turn
 is taken and medians are printed, each with its ratio to the floor of 6 F (4 F for the GGN).
-"loader" rows have three batches, the last one short. Products are compared first: a peer whose
-product is not the Hessian's is marked, with the relative difference.
+"loader" rows have three batches, the last one short. "traced" is ours as a linear program, which
+takes seconds to make and comes by itself after ten seconds of products. Products are compared
+first: a peer whose product is not the Hessian's is marked, with the relative difference.
 
 Eigenvalues and traces: ``benchmarks.curvature_solvers``. ``make bench-curvature`` installs the
 peers first.
@@ -65,10 +66,10 @@ def problem_of(network: Network, examples: int, *, loader: bool) -> Problem:
     return Problem(model, nn.CrossEntropyLoss(), batches)
 
 
-def ours(problem: Problem, kind: str) -> Callable[[Tensor], Tensor]:
+def ours(problem: Problem, kind: str, engine: str = "auto") -> Callable[[Tensor], Tensor]:
     """Products as a user gets them, prepared and chosen by the first two."""
     objective = td.Objective(problem.model, problem.loss, problem.batches)
-    operator = OURS[kind](objective)
+    operator = OURS[kind](objective, engine=engine)
     for k in range(2):
         operator.matvec(vector(operator.size, k))
     return operator.matvec
@@ -110,6 +111,8 @@ def report_products(network: Network, repeats: int) -> None:
                 problem = problem_of(network, examples, loader=loader)
                 v = vector(sum(p.numel() for p in problem.model.parameters()), 9)
                 products = {"theodolite": ours(problem, kind)}
+                if kind == "GGN":
+                    products["traced"] = ours(problem, kind, "linearize")
                 for peer, make in PEERS[kind].items():
                     products[peer] = make(problem, loader)
                 right, notes = products["theodolite"](v), {}
