@@ -5,11 +5,14 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from theodolite.errors import InvalidArgument
 from theodolite.plots import palette
 from theodolite.plots.height_scale import plain
+
+FEW_DECADES = 300.0
+"""Ratio of the ends below which decades alone would leave a logarithmic axis nearly bare."""
 
 
 def dress(ax: Axes) -> Axes:
@@ -31,6 +34,16 @@ def plain_ticks(axis: Axis) -> Axis:
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(float(f"{value:.6g}"))))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
+    return axis
+
+
+def log_axis(axis: Axis, low: float, high: float) -> Axis:
+    """A logarithmic axis whose labels are plain numbers: every decade of the range from `low` to
+    `high`, or three a decade where it spans less than two and a half."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    plain_ticks(axis)
+    few = 0 < high < FEW_DECADES * low
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
     return axis
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from theodolite.plots import palette
-from theodolite.plots.dress import dress, long_name, plain_ticks, require
+from theodolite.plots.dress import dress, log_axis, long_name, require
 
 BAND = 2.0
 """Bands reach so many standard errors."""
@@ -116,10 +116,7 @@ def _over_steps(ax: Axes, drawn: list[np.ndarray], *, from_zero: bool = False) -
     """The axis of steps; a log scale where values span much and none is negative."""
     values = np.concatenate([v[np.isfinite(v)] for v in drawn]) if drawn else np.empty(0)
     if values.size and values.min() > 0 and values.max() > WIDE * values.min():
-        ax.set_yscale("log")
-        plain_ticks(ax.yaxis)
-        few = values.max() < 1e3 * values.min()
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+        log_axis(ax.yaxis, float(values.min()), float(values.max()))
     elif from_zero and values.size and values.min() >= 0:
         ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from theodolite.plots import palette
-from theodolite.plots.dress import dress, plain_ticks, require
+from theodolite.plots.dress import dress, log_axis, require
 from theodolite.plots.height_scale import plain
 
 POINTS = 400
@@ -140,10 +140,7 @@ def _line(ax: Axes, x: np.ndarray, y: np.ndarray, color: int, label: str, *, fir
 def _finished(ax: Axes, drawn: Sequence[np.ndarray]) -> Axes:
     values = np.concatenate(drawn) if drawn else np.empty(0)
     if values.size and values.min() > 0 and values.max() > WIDE * values.min():
-        ax.set_yscale("log")
-        plain_ticks(ax.yaxis)
-        few = values.max() < 1e3 * values.min()
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+        log_axis(ax.yaxis, float(values.min()), float(values.max()))
     elif values.size and values.min() >= 0:
         ax.set_ylim(bottom=0)
     ax.set_xlim(left=0)

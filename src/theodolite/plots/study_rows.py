@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator
 
 from theodolite.plots import palette
-from theodolite.plots.dress import dress, plain_ticks, require
+from theodolite.plots.dress import dress, log_axis, require
 from theodolite.plots.study_scatter import NAMES, percent_axis
 
 OPTIMIZER_NAMES = {
@@ -78,10 +77,7 @@ def _scale(study: xr.Dataset, ax: Axes, measure: str) -> None:
         return
     values = study[measure].where(study["compared"] == 1).values
     values = values[np.isfinite(values) & (values > 0)]
-    ax.set_xscale("log")
-    plain_ticks(ax.xaxis)
-    if values.size:
-        low, high = values.min() / 2.5, values.max() * 2.5
-        ax.set_xlim(low, high)
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    low, high = (values.min() / 2.5, values.max() * 2.5) if values.size else (1.0, 10.0)
+    log_axis(ax.xaxis, low, high)
+    ax.set_xlim(low, high)
     ax.set_xlabel(NAMES.get(measure, measure))

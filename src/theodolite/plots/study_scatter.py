@@ -8,10 +8,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter
 
 from theodolite.plots import palette
-from theodolite.plots.dress import dress, plain_ticks, require
+from theodolite.plots.dress import dress, log_axis, plain_ticks, require
 from theodolite.plots.study_grid import cell_means, color_scale
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<")
@@ -49,8 +49,8 @@ def plot_collapse(study: xr.Dataset, ax: Axes, *, measure: str = "largest_eigenv
         )
         for x, values in zip(heat[k][there], each[k][there], strict=True):
             ax.plot([x, x], [np.nanmin(values), np.nanmax(values)], color=color, linewidth=1.0)
-    _log(ax.xaxis)
-    _log(ax.yaxis)
+    log_axis(ax.xaxis, *ax.xaxis.get_data_interval())
+    log_axis(ax.yaxis, *ax.yaxis.get_data_interval())
     ax.set_xlabel("learning rate / batch size")
     ax.set_ylabel(NAMES.get(measure, measure))
     legend = ax.legend(
@@ -85,7 +85,7 @@ def plot_sharpness_error(
             linewidths=0.5,
             label=f"{int(size):,}",
         )
-    _log(ax.xaxis)
+    log_axis(ax.xaxis, *ax.xaxis.get_data_interval())
     percent_axis(ax.yaxis)
     ax.set_xlabel(NAMES.get(measure, measure))
     ax.set_ylabel("test error")
@@ -100,12 +100,3 @@ def plot_sharpness_error(
 def percent_axis(axis: Axis) -> None:
     """A share in percent, without zeros that say nothing."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-
-
-def _log(axis: Axis) -> None:
-    """A log axis with few plain labels, also where it spans less than a decade."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
-    plain_ticks(axis)
-    low, high = axis.get_data_interval()
-    few = low > 0 and high < 30 * low
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
