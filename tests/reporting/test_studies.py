@@ -47,6 +47,17 @@ def test_the_panel_says_what_the_numbers_say(tree):
     assert len(rules.figures) == 3  # no test error was measured
 
 
+def test_one_seed_gives_values_without_intervals():
+    # kills: "none" for a number that was measured
+    alone = xr.DataTree.from_dict({"optimizer_study": optimizers(run, seeds=1)})
+    (panel,) = study_panels(read_trees(alone))
+    (_, table), *_ = panel.tables
+    assert "1 seed (no interval)" in panel.setting
+    sharp = [float(row[5]) for row in table.rows]
+    assert sharp[1] > 2 * sharp[0] > 2 * sharp[2]
+    assert not panel.words  # no ratio without a spread
+
+
 def test_the_page_has_the_section_with_its_caveats(tree, tmp_path):
     text = report(tree, tmp_path / "page.html").read_text().replace("&#39;", "'")
     assert 'id="studies"' in text

@@ -55,9 +55,11 @@ def batch_sizes(row: Row, *, sizes: list[int] = SIZES, seeds: int = 3) -> xr.Dat
     return stored("batch_size_study", axes, row, **facts)
 
 
-def optimizers(row: Row, *, rules: tuple[str, ...] = ("sgd", "gd", "sam")) -> xr.Dataset:
+def optimizers(
+    row: Row, *, rules: tuple[str, ...] = ("sgd", "gd", "sam"), seeds: int = 4
+) -> xr.Dataset:
     """Three optimizers with four seeds."""
-    axes = {"optimizer": list(rules), "seed": [0, 1, 2, 3]}
+    axes = {"optimizer": list(rules), "seed": list(range(seeds))}
     return stored("optimizer_study", axes, row, batch_size=50, momentum=0.9, rates={})
 
 

@@ -10,7 +10,7 @@ import torch
 
 import theodolite as td
 from theodolite import seeds
-from theodolite.errors import InvalidArgument, TheodoliteError
+from theodolite.errors import InvalidArgument, TheodoliteError, TheodoliteWarning
 from theodolite.studies.optimizer_runs import RULES, preference
 from theodolite.surveys import load_run
 from theodolite.training.gradient_noise import GradientNoise
@@ -84,6 +84,13 @@ def test_networks_with_batch_norm_fail_at_noise_alone(target):
     with pytest.raises(TheodoliteError, match="no training of the study") as caught:
         td.studies.optimizers(normal, rules=["gd_batch_noise"], rates=RATES, **HOW)
     assert "BatchNorm" in caught.value.why
+
+
+def test_by_default_noise_is_left_out_where_there_can_be_none(target):
+    # kills: units that are known to fail, rules that go without a word
+    with pytest.warns(TheodoliteWarning, match="gd_isotropic_noise are left out"):
+        made = td.studies.optimizers(normalized(), rates=RATES, **HOW)
+    assert made.optimizer.values.tolist() == ["sgd", "gd", "sam", "adam"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from theodolite.reporting.study_panels import (
     interval,
     left_out_notes,
     loss_words,
+    seeds_words,
     short,
 )
 from theodolite.reporting.tables import Table
@@ -92,7 +93,7 @@ def setting_words(study: xr.Dataset) -> str:
     how, optimizer = study.attrs.get("training"), str(study.attrs["optimizer"])
     together = ", all rates and seeds of a batch size at once" if how == "together" else ""
     return (
-        f"{sizes} batch sizes by {rates} learning rates by {seeds} seeds, "
+        f"{sizes} batch sizes by {rates} learning rates by {seeds_words(seeds)}, "
         f"{int(study.attrs['train_examples']):,} examples, "
         f"{OPTIMIZER_NAMES.get(optimizer, optimizer)} at a constant rate{together}; "
         f"compared {loss_words(study)}: "

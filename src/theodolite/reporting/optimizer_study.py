@@ -15,6 +15,7 @@ from theodolite.reporting.study_panels import (
     interval,
     left_out_notes,
     loss_words,
+    seeds_words,
     short,
 )
 from theodolite.reporting.tables import Table
@@ -59,7 +60,7 @@ def setting_words(study: xr.Dataset) -> str:
     """What was trained, and what is compared."""
     runs = study.sizes["optimizer"] * study.sizes["seed"]
     return (
-        f"{study.sizes['optimizer']} optimizers by {study.sizes['seed']} seeds, batch size "
+        f"{study.sizes['optimizer']} optimizers by {seeds_words(study.sizes['seed'])}, batch size "
         f"{int(study.attrs['batch_size']):,} of {int(study.attrs['train_examples']):,} examples; "
         f"each at the best of the rates tried; compared {loss_words(study)}: "
         f"{int(study['compared'].sum())} of {runs} trainings."
@@ -94,7 +95,7 @@ def optimizer_table(study: xr.Dataset) -> Table:
         keep = run["compared"].values == 1
         plain_mean = [_mean(run[n].values[keep]) for n in ("updates", "example_gradients")]
         rates = sorted({f"{r:.3g}" for r in run["rate"].values[keep]}, key=float)
-        ends = [_means(run.sel(measure=m)) for m in SHORT]
+        ends = [_means(run.sel(measure=m), run[m].values[keep]) for m in SHORT]
         error = _mean(run["test_error"].values[keep])
         rows.append(
             (
@@ -110,9 +111,12 @@ def optimizer_table(study: xr.Dataset) -> Table:
     return Table((*head, *SHORT.values(), "test error"), tuple(rows))
 
 
-def _means(at: xr.Dataset) -> str:
+def _means(at: xr.Dataset, values: np.ndarray) -> str:
+    """A mean with its interval, or the only value there is."""
     value, low, high = (float(at["mean" + end]) for end in ("", "_low", "_high"))
-    return f"{short(value)} ({short(low)} to {short(high)})" if math.isfinite(value) else "none"
+    if math.isfinite(value):
+        return f"{short(value)} ({short(low)} to {short(high)})"
+    return short(float(values[0])) if len(values) == 1 else "none"
 
 
 def _mean(values: np.ndarray) -> float:

@@ -50,6 +50,11 @@ def drawn(
     return Figure(name, picture(draw, key, (5.0, 3.4), margins=(left, 0.55, 0.2, 0.15)), caption)
 
 
+def seeds_words(count: int) -> str:
+    """How many starts, and that one tells nothing of the spread."""
+    return f"{count} seeds" if count != 1 else "1 seed (no interval)"
+
+
 def short(value: float, digits: int = 2) -> str:
     """A number to a few digits, with a real minus sign.
 

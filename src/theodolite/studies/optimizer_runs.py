@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from theodolite.errors import TheodoliteWarning
 from theodolite.noise import batch_noise_factor
 from theodolite.studies import settings as shared
 from theodolite.studies.ends import end_measures, passes_of
@@ -26,7 +28,7 @@ from theodolite.surveys.measures.settings import count_of
 from theodolite.surveys.plan import Trial
 from theodolite.surveys.target import Target
 from theodolite.training import Recipe
-from theodolite.training.gradient_noise import GradientNoise
+from theodolite.training.gradient_noise import GradientNoise, takes_noise
 from theodolite.training.until import BUDGET, REACHED, Stop, Trained, train_until
 
 NAME = "optimizers"
@@ -52,6 +54,11 @@ RULES: Mapping[str, Rule] = {
 }
 """By name, in the order in which they are shown; the first is what others are compared with."""
 
+NO_NOISE = (
+    "with BatchNorm an example's gradient depends on its batch, so there is no noise of single "
+    "examples to add."
+)
+
 EXTRA_WORDS = {
     "rate": "learning rate, the best of those tried",
     "example_gradients": "gradients of examples taken, of the training shown",
@@ -62,7 +69,8 @@ def settled(target: Target, settings: Mapping[str, Any], seed: int, trial: Trial
     """The settings with rules, rates, the loss and the budget named; nothing is tried."""
     recipe, made = recipe_of(target), dict(settings)
     shared.check_shared(made, NAME)
-    made["rules"] = rules_of(made)
+    start = at_start(target, recipe, made, seed)
+    made["rules"] = rules_of(made, takes_noise(start.model))
     given = made.get("rates") or {}
     unknown = [k for k in given if k not in RULES]
     if unknown:
@@ -77,7 +85,6 @@ def settled(target: Target, settings: Mapping[str, Any], seed: int, trial: Trial
     if count_of(made, NAME, "batch_size") > len(recipe.data.train[1]):
         most = f"at most the {len(recipe.data.train[1])} training examples"
         raise shared.wrong(NAME, "batch_size", most, size)
-    start = at_start(target, recipe, made, seed)
     refuse_other_layout(target, start)
     made["recipe"] = digest(recipe, start)
     if made["stop_loss"] == "auto":
@@ -86,9 +93,15 @@ def settled(target: Target, settings: Mapping[str, Any], seed: int, trial: Trial
     return made
 
 
-def rules_of(settings: Mapping[str, Any]) -> list[str]:
-    """The rules asked for, in the table's order; all of them by default."""
-    given = settings.get("rules") or list(RULES)
+def rules_of(settings: Mapping[str, Any], noisy: bool) -> list[str]:
+    """The rules asked for, in the table's order; by default all that the network can have."""
+    given = settings.get("rules")
+    if not given:
+        given = [name for name, rule in RULES.items() if noisy or rule.noise is None]
+        left = [name for name in RULES if name not in given]
+        if left:
+            text = f"{' and '.join(left)} are left out: {NO_NOISE}"
+            warnings.warn(text, TheodoliteWarning, stacklevel=2)
     listed = [given] if isinstance(given, str) else list(given)
     strangers = [name for name in listed if name not in RULES]
     if strangers:

@@ -90,7 +90,8 @@ def optimizers(
     do; if isotropic noise does so as well, its shape does not matter. At equal loss optimizers
     have made unequal numbers of updates, which the result holds. Costs all updates at all rates;
     noise costs a backward pass over the data an update. Networks with BatchNorm have no noise of
-    single examples: those units fail and say so.
+    single examples: by default both rules with noise are left out with a warning, and if asked for
+    their units fail.
 
     Raises as `batch_size`.
 

@@ -78,6 +78,11 @@ def noise_draw(
     return [(share * z).to(p) for z, p in zip(others, wanted, strict=True)]
 
 
+def takes_noise(model: nn.Module) -> bool:
+    """Whether examples have gradients of their own: no BatchNorm looks at all of them."""
+    return not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
+
+
 def inject(
     recipe: Recipe,
     bench: Bench,
@@ -97,7 +102,7 @@ def inject(
             fix='use optimizer="gd".',
             code="E-U04",
         )
-    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in bench.model.modules()):
+    if not takes_noise(bench.model):
         raise UnsupportedModel(
             "noise of single examples needs a network without BatchNorm.",
             why="with it an example's gradient depends on the rest of its batch.",
