@@ -75,7 +75,7 @@ def test_saddles_refuse_by_name_and_say_what_to_do(call, options, code, words):
         (("--factor", "nan"), "factor of sharpness must be positive and not 1, or 0 for none"),
         (("--steps", "0"), "steps of sharpness must be a whole number, at least 2; got 0"),
         (("--valleys", "-3"), "valleys of sharpness must be a whole number, at least 0; got -3"),
-        (("--origin", "none.pt"), "there is no file none.pt"),
+        (("--origin", "none.pt"), "none.pt. [E-T60]"),
     ],
 )
 def test_sharpness_refuses_by_name_and_says_what_to_do(call, options, words):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from theodolite.cli.spectrum_lines import outermost
+from theodolite.reporting.tables import Table
 from theodolite.surveys import load_run
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -26,12 +28,21 @@ def test_norms_layers_and_eigenvalues_are_measured_and_printed(call):
     for words in (
         "upper edge of the bulk",
         "range the nodes allow",
+        "rank  eigenvalue ± residual",
         "Frobenius norm",
         "effective dimension, damping 3",
         "share of the trace",
         "(model itself)",
     ):
         assert words in said.err
+
+
+def test_many_eigenvalues_are_printed_from_both_ends():
+    # kills: hundreds of lines, one end of the spectrum alone
+    rows = tuple((str(k), f"{k}", "gap") for k in range(1, 41))
+    kept = outermost(Table(("rank", "eigenvalue ± residual", "gap"), rows))
+    assert [int(rank) for rank, _ in kept.rows] == [1, 2, 3, 4, 5, 6, 35, 36, 37, 38, 39, 40]
+    assert outermost(Table(("rank", "eigenvalue"), rows[:3])).rows == tuple(r[:2] for r in rows[:3])
 
 
 def test_plainly_it_measures_the_density_and_its_summary(call):

@@ -6,6 +6,7 @@ Oracle: counts by hand; text rendered to a string.
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
@@ -109,3 +110,27 @@ def test_a_log_hears_now_and_then_of_a_long_unit(monkeypatch):
     for line in ("at 1", "at 16", "at 20", "at 40"):
         say(line)
     assert said == ["at 16", "at 40"]
+
+
+def test_a_log_hears_now_and_then_of_a_measure_of_several_long_units(monkeypatch):
+    # kills: silence for as long as all units of a measure take together
+    said: list[str] = []
+    moments = iter([0.0, 1.0, 16.0, 16.0])
+    monkeypatch.setattr(watching.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(watching.terminal, "say", said.append)
+    watch = watching.stages(PLAN)
+    watch(state("plane_0", 1, 1.0))
+    watch(state("plane_0", 2, 1.0))
+    assert said == ["planes       2 of 4 done"]
+
+
+def test_a_target_that_takes_long_is_named_and_a_quick_one_is_not(monkeypatch):
+    # kills: minutes without a word while the target's own code trains
+    said = threading.Event()
+    monkeypatch.setattr(watching.terminal, "say", lambda line: said.set())
+    with watching.slow_target("quick.py:build"):
+        pass
+    monkeypatch.setattr(watching, "PATIENCE", 0.0)
+    assert not said.is_set()
+    with watching.slow_target("slow.py:build"):
+        assert said.wait(5.0)

@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from theodolite import plots, results
+from theodolite.plots.density_by_layer import CLOSEST, apart
 
 
 def layers() -> xr.Dataset:
@@ -59,3 +60,17 @@ def test_all_panels_share_both_axes_and_show_their_own_curve() -> None:
         mean = np.maximum(curve["density"].values.mean(0), 1e-4)
         assert line.get_ydata() == pytest.approx(mean)
         assert 1 <= len(ax.get_xticks()) <= 5
+
+
+def test_marks_whose_labels_would_touch_are_left_out() -> None:
+    # kills: marks on both sides of zero written over each other
+    ax = Figure().subplots()
+    ax.set_xscale("asinh", linear_width=2e-4, base=100)
+    ax.set_xlim(-2.0, 200.0)
+    every = [-1.0, -0.001, 0.0, 0.001, 1.0, 100.0]
+    kept = apart(every, ax)
+    places = (ax.transScale + ax.transLimits).transform([(t, 1.0) for t in kept])[:, 0]
+    assert kept[-1] == 100.0
+    assert -1.0 in kept
+    assert np.diff(places).min() >= CLOSEST
+    assert apart([0.0], ax) == [0.0]

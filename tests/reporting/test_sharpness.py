@@ -83,6 +83,10 @@ def test_the_table_says_what_moves_and_what_kind_of_number_it_is():
     assert rows["worst case, adaptive (ASAM)"][2:4] == ("the same", "no")
     assert rows["Fisher-Rao norm"][1].endswith("exact")
     assert rows["Fisher-Rao norm"][2:] == ("", "no", "")
+    near = table()
+    near["rescaled_value"] = 1.001 * near["value"]
+    (worst,) = (r for r in sharpness_table(near).rows if r[0] == "worst case in a ball (SAM)")
+    assert worst[2:4] == ("about the same", "yes")
 
 
 def test_the_sentence_names_the_measures_that_stay():

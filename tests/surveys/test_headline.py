@@ -69,7 +69,7 @@ def test_negative_mass_is_averaged_over_probes_that_are_done():
     )
     found = numbers(spectrum=spectrum)["negative_weight"]
     assert (found["value"], found["error"]) == (pytest.approx(20.0), pytest.approx(10.0))
-    assert found["note"] == "bounds 0 to 70 %"
+    assert found["note"] == "the nodes allow 0 to 70 %"
     assert numbers(spectrum=spectrum.isel(probe=[2])) == {}
 
 

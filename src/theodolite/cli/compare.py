@@ -28,7 +28,7 @@ def compare(
     ] = None,
     fail_on: Annotated[
         tuple[str, ...],
-        Parameter(help="Exit with 1 when true, as 'sharpness>+20%%' or 'loss>0.5'."),
+        Parameter(help="Exit with 1 when true, as 'sharpness>+20%' or 'loss>0.5'."),
     ] = (),
     as_json: Annotated[bool, Parameter(name="--json", help="The same as --format json.")] = False,
 ) -> int:

@@ -68,11 +68,13 @@ def examined(
 ) -> dict[str, Any]:
     """A target's size, loss and certificate."""
     from theodolite.certificates import certify
+    from theodolite.cli.watching import slow_target
     from theodolite.surveys.factories import load_target, parse_arguments
     from theodolite.surveys.target import adjusted
 
-    made = load_target(target, parse_arguments(argument), device=device)
-    chosen = adjusted(made, checkpoint=checkpoint, limit=limit)
+    with slow_target(target):
+        made = load_target(target, parse_arguments(argument), device=device)
+        chosen = adjusted(made, checkpoint=checkpoint, limit=limit)
     certificate = certify(chosen.objective, seed=seed)
     checks = [
         {

@@ -9,7 +9,7 @@ import xarray as xr
 
 def lines(tree: xr.DataTree) -> str:
     """A table of the runs and a sentence on each; empty for other surveys."""
-    from theodolite.cli.shape_lines import aligned
+    from theodolite.cli.columns import aligned
     from theodolite.reporting.contents import read_trees
     from theodolite.reporting.edge_words import edge_sentences
     from theodolite.reporting.edges import edge_table

@@ -9,6 +9,16 @@ from cyclopts import Parameter
 from theodolite.cli.options import Options
 from theodolite.errors import InvalidArgument
 
+USUAL = {
+    "curvature": True,
+    "layers": True,
+    "diversity": True,
+    "eigenvalues": 5,
+    "probes": 32,
+    "tails": 8,
+}
+"""What the command measures where neither the preset nor a file nor an option says it."""
+
 
 def noise(
     target: Annotated[
@@ -31,8 +41,9 @@ def noise(
         ),
     ] = None,
     curvature: Annotated[
-        bool, Parameter(negative="--no-curvature", help="The scale weighted by the Hessian.")
-    ] = True,
+        bool | None,
+        Parameter(negative="--no-curvature", help="The scale weighted by the Hessian."),
+    ] = None,
     products: Annotated[int | None, Parameter(help="Hessian products for it, at most.")] = None,
     tolerance: Annotated[
         float | None, Parameter(help="Relative error of tr(H Sigma) at which it stops.")
@@ -40,11 +51,15 @@ def noise(
     looked: Annotated[
         int | None, Parameter(help="Examples looked at for its error, where data are a sample.")
     ] = None,
-    eigenvalues: Annotated[int, Parameter(help="Of the covariance of noise; 0: none.")] = 5,
+    eigenvalues: Annotated[
+        int | None, Parameter(help="Of the covariance of noise; 0: none.")
+    ] = None,
     probes: Annotated[
-        int, Parameter(help="Probes of noise and curvature, 8 or more; 0: none.")
-    ] = 32,
-    tails: Annotated[int, Parameter(help="Directions whose tails are looked at; 0: none.")] = 8,
+        int | None, Parameter(help="Probes of noise and curvature, 8 or more; 0: none.")
+    ] = None,
+    tails: Annotated[
+        int | None, Parameter(help="Directions whose tails are looked at; 0: none.")
+    ] = None,
     level: Annotated[float | None, Parameter(help="Of the intervals.")] = None,
     waste: Annotated[
         float | None,
@@ -69,5 +84,4 @@ def noise(
 
     if population is not None and population.isdecimal():
         given["population"] = int(population)
-    changes = {**given, "layers": True, "diversity": True}
-    return measured(target, options, family="noise", changes=changes)
+    return measured(target, options, family="noise", changes=given, usual=USUAL)

@@ -23,7 +23,7 @@ MOST = 12
 
 def lines(tree: xr.DataTree) -> str:
     """Tables and advice of a run that measured noise and nothing else; a refusal in any."""
-    from theodolite.cli.shape_lines import aligned
+    from theodolite.cli.columns import aligned
     from theodolite.reporting import noise, noise_advice
     from theodolite.reporting.contents import read_trees
 

@@ -30,6 +30,7 @@ from theodolite.cli.options import Options
 from theodolite.cli.precision import precision_line
 from theodolite.cli.scale import Spread, engine_of
 from theodolite.cli.stopping import terminating
+from theodolite.cli.usual import beyond
 from theodolite.errors import InvalidArgument
 from theodolite.surveys import surveying
 from theodolite.surveys.configuration import Configuration, from_table, read_toml
@@ -81,9 +82,10 @@ def measured(
     family: str | None = None,
     changes: Mapping[str, Any] | None = None,
     also: Mapping[str, Mapping[str, Any]] | None = None,
+    usual: Mapping[str, Any] | None = None,
     complete: Complete | None = None,
 ) -> int:
-    """Run ``survey``, or one family of measurements (and `also` others) with settings changed."""
+    """Run ``survey``, or one family and `also` others: `changes` over the file over `usual`."""
     table = read_toml(options.config) if options.config is not None else {}
     own = [family, *(also or {})] if family else []
     names = own or (measures if measures is not None else table.get("measures"))
@@ -92,12 +94,13 @@ def measured(
     if options.preset is not None and options.config is not None:
         settings = {}  # a preset named on the command line is the whole answer
     if family:
+        base = MEASURES[family].presets.get(preset, {})
+        settings[family] = {**beyond(base, usual or {}), **settings.get(family, {})}
         for name, new in {family: changes or {}, **(also or {})}.items():
             given = {k: v for k, v in new.items() if v is not None}
             settings[name] = {**settings.get(name, {}), **given}
         if complete is not None:
-            base = {**MEASURES[family].presets.get(preset, {}), **settings[family]}
-            settings[family] = complete(base)
+            settings[family] = complete({**base, **settings[family]})
     launching.check_dropped(options.spread, fresh=options.fresh, budget=options.time_budget)
     configuration = resolved(target, options, table, names, preset, settings)
     place = options.output or default_folder(configuration.target or "run", family)
@@ -232,7 +235,8 @@ def with_settings_found(job: Job, target: Target, *, trying: bool = True) -> Job
 
 def built(configuration: Configuration) -> Target:
     """The target at its checkpoint and on its sample of examples."""
-    return rebuilt(configuration)
+    with watching.slow_target(configuration.target):
+        return rebuilt(configuration)
 
 
 def seconds_a_pass(target: Target) -> float:
@@ -288,7 +292,7 @@ def concluded(job: Job, finished: Finished) -> int:
     if failures:
         terminal.say(failures)
     if outcome.left:
-        terminal.say(f"{outcome.left} units are left. To go on: {resume_command(job.path)}")
+        terminal.say(f"{terminal.units_left(outcome.left)} To go on: {resume_command(job.path)}")
     if job.as_json:
         summary = json.loads((job.path / "summary.json").read_text())
         terminal.result(

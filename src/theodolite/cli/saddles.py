@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from theodolite.cli.options import Options
 from theodolite.errors import InvalidArgument
+
+USUAL = {"count": 4}
+"""What the command measures where neither the preset nor a file nor an option says it."""
 
 RUNS = 5
 """Runs of each kind of descent, unless asked otherwise."""
@@ -20,7 +23,10 @@ def saddles(
     ] = (None),
     /,
     *,
-    count: Annotated[int, Parameter(help="Lowest eigenvalues to find and certify.")] = 4,
+    count: Annotated[
+        int | None,
+        Parameter(help=f"Lowest eigenvalues to find and certify; by default {USUAL['count']}."),
+    ] = None,
     probes: Annotated[int | None, Parameter(help="Random probes of the spectrum.")] = None,
     steps: Annotated[int | None, Parameter(help="Lanczos steps a probe.")] = None,
     search: Annotated[
@@ -77,7 +83,21 @@ def saddles(
         "max_products": max_products,
         **leaving,
     }
-    return measured(target, options, family="saddles", changes=changes)
+    return measured(
+        target, options, family="saddles", changes=changes, usual=USUAL, complete=with_index
+    )
+
+
+def with_index(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, refused where they leave nothing to measure."""
+    if settings["count"] == 0:
+        raise InvalidArgument(
+            "--count must be at least 1: with 0 nothing is measured.",
+            why="the index comes with the lowest eigenvalues, and a search begins from both.",
+            fix=f"pass --count {USUAL['count']}, or none for the usual number.",
+            code="E-S45",
+        )
+    return settings
 
 
 def refuse_unused(leaving: Mapping[str, float | int | None]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import xarray as xr
 
+from theodolite.cli.columns import aligned
 from theodolite.errors import InvalidData
 from theodolite.reporting.contents import read_trees
 from theodolite.reporting.shapes import complete, shared_grid, statistics_table, topology_table
-from theodolite.reporting.tables import Table
 from theodolite.shapes import Row, over_planes, shape, topology
 
 
@@ -59,19 +59,6 @@ def lines(made: Surfaces) -> str:
     blocks.append(f"Topology ({rule} neighbors)")
     blocks.append(aligned(topology_table(made.topologies)))
     return "\n".join(blocks)
-
-
-def aligned(table: Table) -> str:
-    """A table in columns, the first to the left and the others to the right."""
-    every = [table.head, *table.rows]
-    widths = [max(len(row[k]) for row in every) for k in range(len(table.head))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if k == 0 else cell.rjust(w)
-            for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in every
-    )
 
 
 def plain(made: Surfaces) -> dict[str, Any]:

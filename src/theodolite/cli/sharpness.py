@@ -9,6 +9,9 @@ from cyclopts import Parameter
 
 from theodolite.cli.options import Options
 
+USUAL = {"definitions": "all", "valleys": 3, "valley_top": 2}
+"""What the command measures where neither the preset nor a file nor an option says it."""
+
 
 def sharpness(
     target: Annotated[
@@ -17,9 +20,9 @@ def sharpness(
     /,
     *,
     definitions: Annotated[
-        Literal["basic", "all"],
+        Literal["basic", "all"] | None,
         Parameter(help="The eight of a quick survey, or all; the plan says what they cost."),
-    ] = "all",
+    ] = None,
     rho: Annotated[float | None, Parameter(help="Radius of the ball of the worst case.")] = None,
     adaptive_rho: Annotated[
         float | None, Parameter(help="The same in units of each weight (ASAM).")
@@ -75,9 +78,10 @@ def sharpness(
         Parameter(help="One layer is rescaled by this to see what moves; 0: no."),
     ] = None,
     valleys: Annotated[
-        int, Parameter(help="Random lines of training and test loss; with --valley-top 0: none.")
-    ] = 3,
-    valley_top: Annotated[int, Parameter(help="Such lines along top eigenvectors.")] = 2,
+        int | None,
+        Parameter(help="Random lines of training and test loss; with --valley-top 0: none."),
+    ] = None,
+    valley_top: Annotated[int | None, Parameter(help="Such lines along top eigenvectors.")] = None,
     valley_steps: Annotated[int | None, Parameter(help="Points of each line.")] = None,
     options: Options = Options(),  # noqa: B008 (frozen, without state)
 ) -> int:
@@ -88,7 +92,7 @@ def sharpness(
     predicted and measured rises of the loss; with test data, how far its valley is shifted.
     """
     given: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("target", "options")}
-    given["origin"] = None if origin is None else str(origin)
+    given["origin"] = None if origin is None else str(origin.resolve())
     from theodolite.cli.running import measured
 
-    return measured(target, options, family="sharpness", changes=given)
+    return measured(target, options, family="sharpness", changes=given, usual=USUAL)

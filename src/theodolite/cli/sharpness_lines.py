@@ -31,19 +31,20 @@ def lines(tree: xr.DataTree) -> str:
 
 
 def sharpness_lines(contents: Contents) -> list[str]:
-    """The table of all measures, and what the shift of the valleys costs."""
-    from theodolite.cli.shape_lines import aligned
-    from theodolite.reporting.sharpness import sharpness_table
+    """The table of all measures, what was left out, and what the shift of the valleys costs."""
+    from theodolite.cli.columns import aligned
+    from theodolite.reporting.sharpness import left_out_notes, sharpness_table
     from theodolite.reporting.valleys import valley_words
 
     found, valleys = contents.sharpness, contents.valleys
     made = [] if found is None else [aligned(sharpness_table(found))]
+    made += [] if found is None else [folded(note) for note in left_out_notes(found)]
     return made if valleys is None else [*made, folded(valley_words(valleys))]
 
 
 def saddle_lines(contents: Contents) -> list[str]:
     """The verdict by threshold, what a search found, and how long the saddle holds."""
-    from theodolite.cli.shape_lines import aligned
+    from theodolite.cli.columns import aligned
     from theodolite.reporting.escapes import escape_panel
     from theodolite.reporting.saddles import search_words, verdict_words
 

@@ -57,9 +57,9 @@ def status(
         lines.append(f"Being written by process {found.writer['pid']} on {found.writer['host']}.")
     elif found.unmerged:
         collect = merge_command(found.path)
-        lines.append(f"{found.left} units are left. To collect the shards: {collect}")
+        lines.append(f"{terminal.units_left(found.left)} To collect the shards: {collect}")
     elif found.left or not found.holdings:
-        lines.append(f"{found.left} units are left. To go on: {command}")
+        lines.append(f"{terminal.units_left(found.left)} To go on: {command}")
     elif found.failed:
         lines.append(f"{found.failed} units failed. To try them again: {command} --retry-failed")
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from theodolite.cli.options import Options
+from theodolite.errors import InvalidArgument
 
 
 def edge_of_stability(
@@ -50,6 +51,12 @@ def edge_of_stability(
     """
     from theodolite.cli.running import measured
 
+    if rate and share:
+        raise InvalidArgument(
+            "--rate and --share both say which rates to run; one of them would be ignored.",
+            fix="give the learning rates, or the shares of the threshold to choose them by.",
+            code="E-S47",
+        )
     changes = {
         "rates": list(rate) or None,
         "shares": list(share) or None,

@@ -106,6 +106,15 @@ def flush() -> None:
             sys.stdout.flush()
 
 
+def units_left(count: int) -> str:
+    """So many units, as a sentence.
+
+    >>> units_left(1), units_left(3)
+    ('1 unit is left.', '3 units are left.')
+    """
+    return f"{count} unit is left." if count == 1 else f"{count} units are left."
+
+
 def console() -> Console:
     """A console on stderr that takes text as it is."""
     return Console(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +20,24 @@ Advance = Callable[[str, float], None]
 
 NOUNS = {"planes": "rows", "lines": "lines"}
 
+PATIENCE = 5.0
+"""Seconds after which a target that is still being made is named."""
+
 EVERY = 15.0
 """Seconds between two lines of a log on how far one long unit is."""
+
+
+@contextmanager
+def slow_target(name: str | None) -> Iterator[None]:
+    """A word when the target's own code takes long: it may train, and says nothing itself."""
+    line = f"Target   {name} is being made: its own code is running"
+    timer = threading.Timer(PATIENCE, terminal.say, [line])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -60,6 +77,8 @@ def stages(plan: Plan) -> Watch:
             lost = f", {failed[state.measure]} failed" if failed[state.measure] else ""
             how = f"{seconds:.1f} s" if made.get(state.measure) else "saved before"
             terminal.say(f"{state.measure:12} {complete} {noun}  {how}{lost}")
+        elif state.computed:
+            now_and_then(f"{state.measure:12} {complete} of {totals[state.measure]} done")
 
     return watch
 

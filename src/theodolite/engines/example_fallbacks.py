@@ -140,7 +140,8 @@ def _has_rows(leaf: Any, examples: int) -> bool:
 
 
 def _reduced(made: dict[str, Tensor], entries: Sequence[Any], directions: Tensor) -> Found:
-    flat = [made[e.name].detach().flatten(1) for e in entries]
+    found = [made[e.name].detach() for e in entries]
+    flat = [g.flatten(1) if g.dim() > 1 else g[:, None] for g in found]  # a scalar has no axes
     flat = [g.float() if g.dtype in (torch.bfloat16, torch.float16) else g for g in flat]
     squares = torch.stack([g.square().sum(1) for g in flat], 1).double()
     rows = [directions[:, e.offset : e.stop] for e in entries]

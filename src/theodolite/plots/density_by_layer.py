@@ -13,6 +13,9 @@ from theodolite.plots.spectral_density import decade_ticks
 MOST_TICKS = 2
 """Powers of ten marked on each side of zero."""
 
+CLOSEST = 0.28
+"""Least distance of two marks, as a share of the width: a label such as -0.001 takes that much."""
+
 
 def layer_densities(layers: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
     """Each layer that is done as its name and a result like that of ``spectral_density``."""
@@ -48,9 +51,21 @@ def draw_layer_curve(curve: xr.Dataset, ax: Axes, *, ends: tuple[float, float]) 
     smallest = float(curve.attrs["floor"])
     ax.set_xscale("asinh", linear_width=2 * smallest, base=100)
     ax.set_xlim(float(value[0]), float(value[-1]))
-    ax.set_xticks(decade_ticks(smallest, float(value[0]), float(value[-1]), MOST_TICKS))
+    ticks = decade_ticks(smallest, float(value[0]), float(value[-1]), MOST_TICKS)
+    ax.set_xticks(apart(ticks, ax))
     for axis in (ax.xaxis, ax.yaxis):
         plain_ticks(axis)
     dress(ax)
     ax.tick_params(labelsize=7.5, length=2, pad=2)
     return ax
+
+
+def apart(ticks: list[float], ax: Axes) -> list[float]:
+    """Those of `ticks` whose labels do not touch: the largest first, zero last."""
+    place = ax.transScale + ax.transLimits
+    kept: dict[float, float] = {}
+    for tick in sorted(ticks, key=lambda t: (-abs(t), -t)):
+        at = float(place.transform((tick, 1.0))[0])
+        if all(abs(at - other) >= CLOSEST for other in kept.values()):
+            kept[tick] = at
+    return sorted(kept)

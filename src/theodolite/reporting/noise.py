@@ -156,7 +156,9 @@ def _scale_rows(found: xr.Dataset | None) -> list[Row]:
     if "range_low" in found:
         ends = [float(found[f"range_{end}"]) for end in ("low", "high")]
         to = f"to {_short(ends[1])}" if math.isfinite(ends[1]) else "upward"
-        rows.append(("range of batch sizes to look in, examples", f"{_short(ends[0])} {to}", ""))
+        rows.append(
+            ("range of batch sizes to look in, examples", f"{_short(max(ends[0], 1.0))} {to}", "")
+        )
     rows += [_row(found, name, words) for name, words in STATED if name in found]
     rows += [
         (words, _short(float(found[name])), "") for name, words in TEMPERATURES if name in found
@@ -182,8 +184,9 @@ def _spectrum_rows(found: xr.Dataset | None) -> list[Row]:
         value, low, high = interval(at, "eigenvalue")
         error = float(at["residual"])
         ends = f"residual {error:.1g}" if low == high else _ends(value, low, high)
-        share = f"{100 * float(at['share']):.3g} % of tr(Sigma)"
-        rows.append((f"eigenvalue {k + 1} of Sigma, {share}", text(Number(value, error)), ends))
+        of = float(at["share"])
+        share = f", {100 * of:.3g} % of tr(Sigma)" if math.isfinite(of) else ""
+        rows.append((f"eigenvalue {k + 1} of Sigma{share}", text(Number(value, error)), ends))
     return rows
 
 

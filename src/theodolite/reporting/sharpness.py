@@ -91,7 +91,7 @@ def sharpness_table(found: xr.Dataset) -> Table:
         at = found.isel(measure=k)
         seen = "no" if RESCALING in str(at["invariant_under"].values) else "yes"
         setting = str(at["setting"].values)
-        rows.append((name_of(name), value_text(at), _moved(ratios[name]), seen, setting))
+        rows.append((name_of(name), value_text(at), _moved(ratios[name], seen), seen, setting))
     head = ("measure", "value", "after rescaling", "sees the rescaling", "setting")
     known = any(math.isfinite(r) for r in ratios.values())
     kept = range(len(head)) if known else (0, 1, 4)
@@ -112,11 +112,13 @@ def meanings(found: xr.Dataset) -> tuple[Meaning, ...]:
     return tuple(made.values())
 
 
-def _moved(ratio: float) -> str:
-    """What became of a value, in words."""
+def _moved(ratio: float, seen: str) -> str:
+    """What became of a value, in words: the same only where nothing else can be."""
     if not math.isfinite(ratio):
         return ""
-    return "the same" if abs(ratio - 1) <= SAME else f"{plain(float(f'{ratio:.3g}'))} times"
+    if abs(ratio - 1) <= SAME:
+        return "the same" if seen == "no" else "about the same"
+    return f"{plain(float(f'{ratio:.3g}'))} times"
 
 
 def value_text(at: xr.Dataset) -> str:
@@ -138,17 +140,22 @@ def _short(value: float) -> str:
     return plain(float(f"{value:.3g}"))
 
 
-def _note(found: xr.Dataset | None, rises: xr.Dataset | None) -> str:
+def left_out_notes(found: xr.Dataset) -> list[str]:
+    """What was asked for and not measured, each with the reason."""
     notes = []
-    if found is not None:
-        if str(found.attrs.get("not_rescaled", "")):
-            notes.append(f"Not rescaled: {found.attrs['not_rescaled']}")
-        if str(found.attrs.get("no_valleys", "")):
-            notes.append(str(found.attrs["no_valleys"]))
-        left = found.attrs.get("left_out", "[]")
-        if not isinstance(left, str):
-            told = (one.partition(": ") for one in map(str, left))
-            notes.append(" ".join(f"Without {name_of(k)}: {why}" for k, _, why in told))
+    if str(found.attrs.get("not_rescaled", "")):
+        notes.append(f"Not rescaled: {found.attrs['not_rescaled']}")
+    if str(found.attrs.get("no_valleys", "")):
+        notes.append(str(found.attrs["no_valleys"]))
+    left = found.attrs.get("left_out", "[]")
+    if not isinstance(left, str):
+        told = (one.partition(": ") for one in map(str, left))
+        notes += [f"Without {name_of(k)}: {why}" for k, _, why in told]
+    return notes
+
+
+def _note(found: xr.Dataset | None, rises: xr.Dataset | None) -> str:
+    notes = [] if found is None else left_out_notes(found)
     if rises is not None and not math.isfinite(trust_radius(rises)):
         notes.append("The second-order prediction is not within 10 % at the smallest distance.")
     return " ".join(notes)

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import xarray as xr
+from scipy.special import stdtr
 
 from theodolite.plots import plain
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number, text
 from theodolite.reporting.spectrum_values import facts_of, node_rows
 from theodolite.reporting.tables import Table, spread_out
+
+ENOUGH = 5
+"""Probes from which on an error over them is taken as it is."""
 
 
 def summary_table(contents: Contents) -> Table | None:
@@ -32,7 +36,30 @@ def summary_table(contents: Contents) -> Table | None:
     ]
     if "trace" in facts:
         rows.append(_row("trace, from the same probes", facts["trace"]))
-    return Table(("spectrum", "value ± error over probes", "range the nodes allow"), tuple(rows))
+    head = f"value ± error over {probes_of(contents)}"
+    return Table(("spectrum", head, "range the nodes allow"), tuple(rows))
+
+
+def probes_of(contents: Contents) -> str:
+    """The number of probes that are done, in words."""
+    if contents.spectrum is None:
+        return "probes"
+    done = contents.spectrum["node"].dropna("probe").sizes["probe"]
+    return f"{done} probe{'' if done == 1 else 's'}"
+
+
+def few_probes_note(contents: Contents) -> str:
+    """How rough an error from so few probes is; empty for more of them."""
+    if contents.spectrum is None:
+        return ""
+    done = contents.spectrum["node"].dropna("probe").sizes["probe"]
+    if not 2 <= done < ENOUGH:
+        return ""
+    beyond = 100 * 2 * float(stdtr(done - 1, -2.0))
+    return (
+        f"Errors from {done} probes are rough: the true value is more than two of them away in "
+        f"{beyond:.0f} of 100 cases (--probes)."
+    )
 
 
 def norm_table(contents: Contents) -> Table | None:

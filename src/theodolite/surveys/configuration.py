@@ -102,6 +102,13 @@ def to_toml(configuration: Configuration) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The settings in a file, checked by name; raises `InvalidArgument` naming file and key."""
+    if not path.is_file():
+        raise InvalidArgument(
+            f"there is no file {path}.",
+            where=str(Path.cwd()),
+            fix="pass the config.toml that a run folder holds.",
+            code="E-S46",
+        )
     with naming(path, "reading"):
         content = path.read_bytes()
     try:

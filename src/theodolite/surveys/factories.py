@@ -207,7 +207,8 @@ def found(module: ModuleType, attribute: str, name: str) -> Any:
     raise InvalidArgument(
         f"{name} names no function.",
         where=str(getattr(module, "__file__", module.__name__)),
-        why=f"the functions there are: {', '.join(own[:8]) or 'none'}.",
+        why=f"the functions there are: {', '.join(own[:8]) or 'none'}"
+        + (f" and {len(own) - 8} more." if len(own) > 8 else "."),
         fix=FORM + ".",
         code="E-S24",
     )

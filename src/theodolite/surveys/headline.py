@@ -180,9 +180,10 @@ def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     explain = (
         "The share of directions with negative curvature (more than "
         f"{mass.attrs['threshold']:g} of the largest below zero), averaged over random probes; "
-        "in brackets the bounds that so few Lanczos steps allow."
+        "in brackets what the nodes of these probes allow: other probes may lie elsewhere."
     )
-    note = f"bounds {low:.0f} to {high:.0f} %"
+    ends = (f"{v:.0f}" if v == 0 or v >= 10 else f"{v:.2g}" for v in (low, high))
+    note = f"the nodes allow {' to '.join(ends)} %"
     value, error = 100 * float(mass["negative_mass"]), 100 * float(mass["standard_error"])
     return number("negative_weight", "Spectrum below zero", value, error, "%", explain) | {
         "note": note
