@@ -38,7 +38,6 @@ from theodolite.surveys.durable import check_writable
 from theodolite.surveys.factories import parse_arguments, resolved_name
 from theodolite.surveys.folder import continued, run_path
 from theodolite.surveys.later_settings import with_later_settings
-from theodolite.surveys.measures import MEASURES
 from theodolite.surveys.measures.start import ratio
 from theodolite.surveys.plan import Plan, outline
 from theodolite.surveys.pools import HERE, Engine
@@ -48,6 +47,7 @@ from theodolite.surveys.settling import settled
 from theodolite.surveys.sharding import shard_folder, shard_folders
 from theodolite.surveys.store import Store
 from theodolite.surveys.surveying import Finished
+from theodolite.surveys.tables import table_of
 from theodolite.surveys.target import Target
 from theodolite.surveys.workers import threads
 
@@ -94,7 +94,7 @@ def measured(
     if options.preset is not None and options.config is not None:
         settings = {}  # a preset named on the command line is the whole answer
     if family:
-        base = MEASURES[family].presets.get(preset, {})
+        base = table_of([family])[family].presets.get(preset, {})
         settings[family] = {**beyond(base, usual or {}), **settings.get(family, {})}
         for name, new in {family: changes or {}, **(also or {})}.items():
             given = {k: v for k, v in new.items() if v is not None}

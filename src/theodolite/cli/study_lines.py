@@ -9,7 +9,7 @@ import xarray as xr
 
 def lines(tree: xr.DataTree) -> str:
     """What every study of a run says, with its table; empty without one."""
-    from theodolite.cli.shape_lines import aligned
+    from theodolite.cli.columns import aligned
     from theodolite.reporting.contents import STUDIES, read_trees
     from theodolite.reporting.studies import study_panels
 
