@@ -87,7 +87,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_pitfall_named_in_the_report_has_its_section() -> None:
     # Kills: a pitfall added to the report, or a section renamed, on one side only.
-    from theodolite.reporting.explanations import PITFALLS
+    from theodolite.reporting.pitfalls import PITFALLS
     from theodolite.reporting.study_explanations import STUDY_PITFALLS
 
     anchors = set(re.findall(r'<a id="([\w-]+)"></a>', (ROOT / "docs/pitfalls.md").read_text()))

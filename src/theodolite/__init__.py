@@ -3,7 +3,7 @@
     Objective + theta  ->  Operator | directions  ->  measurement  ->  Dataset  ->  plot  ->  report
 
 Names are imported on first use, so that ``import theodolite`` costs nothing and pages that read
-results from files never load torch.
+results from files never load torch. This file is longer than 300 lines: it lists every name.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from theodolite import studies as studies
     from theodolite import training as training
     from theodolite.certificates import certify as certify
+    from theodolite.connectivity import barrier as barrier
+    from theodolite.connectivity import barrier_matrix as barrier_matrix
+    from theodolite.connectivity import curve as curve
+    from theodolite.connectivity import function_distance as function_distance
     from theodolite.curvature import Descent as Descent
     from theodolite.curvature import convexity as convexity
     from theodolite.curvature import critical_point as critical_point
@@ -114,6 +118,8 @@ _HOMES = {
     "adam_direction": "directions",
     "adaptive_sharpness": "sharpness",
     "average_sharpness": "sharpness",
+    "barrier": "connectivity",
+    "barrier_matrix": "connectivity",
     "batch_gradient_norms": "noise",
     "batch_noise_factor": "noise",
     "batch_size_advice": "noise",
@@ -123,6 +129,7 @@ _HOMES = {
     "compare": "surveys",
     "convexity": "curvature",
     "critical_point": "curvature",
+    "curve": "connectivity",
     "diagonal": "curvature",
     "directional_curvature": "sharpness",
     "effective_dimension": "curvature",
@@ -136,6 +143,7 @@ _HOMES = {
     "fisher": "operators",
     "fisher_rao_norm": "sharpness",
     "frobenius_norm": "curvature",
+    "function_distance": "connectivity",
     "ggn": "operators",
     "gradient_covariance": "operators",
     "gradient_direction": "directions",
@@ -200,6 +208,8 @@ __all__ = [
     "adam_direction",
     "adaptive_sharpness",
     "average_sharpness",
+    "barrier",
+    "barrier_matrix",
     "batch_gradient_norms",
     "batch_noise_factor",
     "batch_size_advice",
@@ -209,6 +219,7 @@ __all__ = [
     "compare",
     "convexity",
     "critical_point",
+    "curve",
     "datasets",
     "diagonal",
     "directional_curvature",
@@ -225,6 +236,7 @@ __all__ = [
     "fisher",
     "fisher_rao_norm",
     "frobenius_norm",
+    "function_distance",
     "ggn",
     "gradient_covariance",
     "gradient_direction",

@@ -13,7 +13,7 @@ import xarray as xr
 from theodolite import results
 from theodolite.reporting import report, write_summary
 from theodolite.reporting.contents import read_trees
-from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
+from theodolite.reporting.explanations import EXPLANATIONS
 from theodolite.reporting.noise import layer_table, noise_panels, number_table
 from theodolite.reporting.noise_advice import (
     advice_row,
@@ -22,6 +22,7 @@ from theodolite.reporting.noise_advice import (
     caveats,
     tail_text,
 )
+from theodolite.reporting.pitfalls import PITFALLS
 from theodolite.reporting.sentences import Cited
 from theodolite.reporting.words import words_about
 

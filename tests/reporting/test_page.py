@@ -20,8 +20,9 @@ from theodolite.errors import StorageError
 from theodolite.reporting import report
 from theodolite.reporting.assets import joined, plotly_source
 from theodolite.reporting.contents import Contents
-from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
+from theodolite.reporting.explanations import EXPLANATIONS
 from theodolite.reporting.json import summary_json
+from theodolite.reporting.pitfalls import PITFALLS
 from theodolite.reporting.summary import summarize
 
 
@@ -128,6 +129,7 @@ def test_every_panel_says_what_it_shows_and_how_it_misleads(compared: Path) -> N
         "escape",
         "sharpness",
         "noise",
+        "connectivity",
         "valleys",
         "layers",
     )  # each has a test file of its own

@@ -16,7 +16,8 @@ from tests.shapes.planted import double_well, surface, tent
 
 import theodolite as td
 from theodolite.reporting.contents import read_trees
-from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
+from theodolite.reporting.explanations import EXPLANATIONS
+from theodolite.reporting.pitfalls import PITFALLS
 from theodolite.reporting.shapes import complete, shape_panels
 
 

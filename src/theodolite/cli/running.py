@@ -11,14 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from theodolite.cli import (
-    edge_lines,
     launching,
-    noise_lines,
     printing,
+    result_lines,
     scale_lines,
-    sharpness_lines,
-    spectrum_lines,
-    study_lines,
     terminal,
     watching,
 )
@@ -50,9 +46,6 @@ from theodolite.surveys.surveying import Finished
 from theodolite.surveys.tables import table_of
 from theodolite.surveys.target import Target
 from theodolite.surveys.workers import threads
-
-LINES = (spectrum_lines, sharpness_lines, noise_lines, edge_lines, study_lines)
-"""What is printed of results beside the headline numbers."""
 
 Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -285,9 +278,8 @@ def concluded(job: Job, finished: Finished) -> int:
     tree, outcome = finished.tree, finished.outcome
     page = printing.write_reports(tree, job.path)
     terminal.say(printing.headline_lines(tree))
-    for told in (module.lines(tree) for module in LINES):
-        if told:
-            terminal.say(told)
+    for text in result_lines.told(tree):
+        terminal.say(text)
     failures = printing.failure_lines(tree)
     if failures:
         terminal.say(failures)

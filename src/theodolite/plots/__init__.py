@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from theodolite.plots import palette
 from theodolite.plots.barcode import plot_barcode
+from theodolite.plots.barriers import how_normalized, plot_barrier
 from theodolite.plots.certificate import certificate_rows, plot_certificate
 from theodolite.plots.convexity import plot_convexity
 from theodolite.plots.density import (
@@ -72,6 +73,7 @@ __all__ = [
     "finished",
     "finite_values",
     "heights",
+    "how_normalized",
     "kernel_words",
     "layer_densities",
     "line_from_plane",
@@ -82,6 +84,7 @@ __all__ = [
     "percent",
     "plain",
     "plot_barcode",
+    "plot_barrier",
     "plot_batch_efficiency",
     "plot_certificate",
     "plot_collapse",

@@ -44,6 +44,7 @@ NEEDED = {
     "noise_spectrum": {"eigenvalue", "share"},
     "noise_curvature_alignment": {"alignment", "cosine"},
     "gradient_tail_index": {"stable_index", "hill_index", "p_value", "size"},
+    "barrier": {"barrier", "loss", "status"},
     "saddle_index": {"index", "verdict", "eigenvalue"},
     "critical_point": {"gradient_norm", "loss"},
     "escape_time": {"steps", "median_steps"},
@@ -100,6 +101,8 @@ class Contents:
     valleys: xr.Dataset | None = None
     noise: Mapping[str, xr.Dataset] = field(default_factory=dict)
     no_noise: Mapping[str, str] = field(default_factory=dict)
+    barriers: tuple[xr.Dataset, ...] = ()
+    barriers_recomputed: Mapping[int, xr.Dataset] = field(default_factory=dict)
     saddles: xr.Dataset | None = None
     critical: xr.Dataset | None = None
     escapes: tuple[xr.Dataset, ...] = ()
@@ -182,6 +185,7 @@ def _contents(tree: Any, label: str | None) -> Contents:
     planes, recomputed = _variants(
         [(n, r) for n, r in results if _is(r, "plane") and not is_trajectory_plane(r)]
     )
+    barriers, barriers_again = _variants([(n, r) for n, r in results if _is(r, "barrier")])
     attrs = {str(k): v for k, v in tree.attrs.items()} if isinstance(tree, xr.DataTree) else {}
     facts = _facts([*every("plane"), *every("line"), *(r for _, r in results)])
     spectrum = first("spectral_density")
@@ -206,6 +210,8 @@ def _contents(tree: Any, label: str | None) -> Contents:
         valleys=first("shifted_valley"),
         noise={q: r for q in NOISE if (r := first(q)) is not None},
         no_noise={n: str(r.attrs[UNMEASURED]) for n, r in results if UNMEASURED in r.attrs},
+        barriers=barriers,
+        barriers_recomputed=barriers_again,
         saddles=first("saddle_index"),
         critical=first("critical_point"),
         escapes=every("escape_time"),

@@ -12,11 +12,12 @@ from markupsafe import Markup
 
 from theodolite.plots import plain, status_counts
 from theodolite.reporting import assets, pictures, provenance, sparks, spectra, tables
+from theodolite.reporting.connectivity import barrier_panels
 from theodolite.reporting.contents import Contents, Reportable, read_trees
 from theodolite.reporting.convexity import convexity_caption
 from theodolite.reporting.edge_words import EXPLANATION as EDGE
 from theodolite.reporting.edges import edge_panels
-from theodolite.reporting.explanations import EXPLANATIONS, PITFALLS
+from theodolite.reporting.explanations import EXPLANATIONS
 from theodolite.reporting.files import write_text
 from theodolite.reporting.layers import layer_panels
 from theodolite.reporting.monitored import monitored_panels
@@ -27,6 +28,7 @@ from theodolite.reporting.numbers import parts
 from theodolite.reporting.numbers import text as number_text
 from theodolite.reporting.overlays import overlay_choices
 from theodolite.reporting.pack import METRICS, SPLITS, json_for_script, page_data, variable_of
+from theodolite.reporting.pitfalls import PITFALLS
 from theodolite.reporting.saddles import saddle_panels
 from theodolite.reporting.sentences import cited_text, plain_text
 from theodolite.reporting.shapes import complete, shape_panels
@@ -85,6 +87,7 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             shapes=shape_panels(surveys),
             sharpness=sharpness_panels(surveys),
             noise=noise_panels(surveys),
+            barriers=barrier_panels(surveys),
             saddles=saddle_panels(surveys),
             byline=_byline(summary),
             paths=trajectory_paths(surveys),
@@ -178,6 +181,7 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
             any(p is not None for c in surveys for p in (c.sharpness, c.rises, c.valleys)),
         ),
         ("noise", "Noise", any(c.noise or c.no_noise for c in surveys)),
+        ("connections", "Connections", any(c.barriers for c in surveys)),
         ("edge", "Edge", any(c.edge is not None for c in surveys)),
         ("path", "Path", any(c.trajectory is not None for c in surveys)),
         ("studies", "Studies", any(c.studies for c in surveys)),

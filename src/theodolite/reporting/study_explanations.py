@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from theodolite.reporting.explanations import Explanation, Pitfall
+from theodolite.reporting.explanations import Explanation
+from theodolite.reporting.pitfalls import Pitfall
 
 STUDY_EXPLANATIONS = {
     "batch_size": Explanation(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
+from theodolite.objective.same_space import check_same_space
 from theodolite.surfaces import agreement
 from theodolite.surfaces.adaptive import Adapted, adapted
 from theodolite.surfaces.evaluating import evaluators_for, start_of
@@ -46,7 +47,7 @@ def adaptive_values(
     axes = agreement.checked_directions(objective, directions)
     check_tolerance(tolerance)
     if test is not None:
-        agreement.check_same_space(objective, test, moved=theta is not None)
+        check_same_space(objective, test, moved=theta is not None)
     values: Values = {}
     facts: dict[str, Any] = {"tolerance": tolerance}
     points = len(alphas) * len(betas)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
+from theodolite.objective.same_space import check_same_space
 from theodolite.surfaces import agreement
 from theodolite.surfaces.evaluators import Evaluator
 from theodolite.surfaces.sweep import Walk, line_walk, plane_walk, swept
@@ -96,7 +97,7 @@ def both(
 ) -> Values:
     """The same points for the objective and then the test objective."""
     if test is not None:
-        agreement.check_same_space(objective, test, moved=moved)
+        check_same_space(objective, test, moved=moved)
     both = [objective] if test is None else [objective, test]
     done, total = 0, count * len(both)
 

@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from theodolite.objective import Objective
-from theodolite.surfaces.agreement import check_same_space
+from theodolite.objective.same_space import check_same_space
 from theodolite.surfaces.trajectory_labels import trajectory_dataset
 from theodolite.surfaces.trajectory_losses import trajectory_losses
 from theodolite.surfaces.trajectory_path import path_of

@@ -9,6 +9,7 @@ import xarray as xr
 
 from theodolite.curvature.nonconvexity import convexity_facts
 from theodolite.curvature.smoothing import negative_mass
+from theodolite.surveys.headline_barriers import barrier_numbers
 from theodolite.surveys.headline_edges import edge_numbers
 from theodolite.surveys.width import RISE, widths
 
@@ -280,6 +281,7 @@ def headline(tree: xr.DataTree) -> list[dict[str, Any]]:
         found.append(convexity_number(parts["convexity"]))
     if "node" in parts.get("spectrum", ()):
         found.append(negative_number(parts["spectrum"]))
+    found += barrier_numbers(parts, number)
     if "late_mean" in parts.get("edge_of_stability", ()):
         found += edge_numbers(parts["edge_of_stability"], number)
     if "status" in parts.get("monitor", ()):

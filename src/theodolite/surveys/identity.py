@@ -19,20 +19,23 @@ NAMES = {
     "test": "test objective (model, weights, data, loss)",
     "checkpoint": "checkpoint (SHA-256)",
     "sharpness.origin": "origin of sharpness (SHA-256)",
+    "connectivity.files": "files of weights to connect (SHA-256)",
 }
 
 
-FILES = (("sharpness", "origin"),)
-"""Settings that are the path of a file whose content the numbers depend on."""
+FILES = (("sharpness", "origin"), ("connectivity", "files"))
+"""Settings that are paths of files, or of one, whose content the numbers depend on."""
 
 
-def hashed_files(configuration: Configuration) -> dict[str, str]:
+def hashed_files(configuration: Configuration) -> dict[str, str | list[str]]:
     """SHA-256 of every file of weights that a setting names, by measure and setting."""
-    found: dict[str, str] = {}
+    found: dict[str, str | list[str]] = {}
     for measure, setting in FILES:
         path = configuration.settings.get(measure, {}).get(setting)
         if measure in configuration.measures and path:
-            found[f"{measure}.{setting}"] = sha256(Path(path))
+            name = f"{measure}.{setting}"
+            one = isinstance(path, str)
+            found[name] = sha256(Path(path)) if one else [sha256(Path(p)) for p in path]
     return found
 
 
@@ -51,7 +54,7 @@ def identity(
     configuration: Configuration,
     facts: Mapping[str, Any],
     checkpoint: str | None = None,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | list[str]] | None = None,
 ) -> dict[str, Any]:
     """Everything the numbers depend on: settings by name, and hashes of what is measured.
 

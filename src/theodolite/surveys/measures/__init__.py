@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from theodolite.surveys.measures.certificate import CERTIFICATE
+from theodolite.surveys.measures.connectivity import CONNECTIVITY
 from theodolite.surveys.measures.convexity import CONVEXITY
 from theodolite.surveys.measures.eigenvalues import EIGENVALUES
 from theodolite.surveys.measures.lines import LINES
@@ -26,6 +27,7 @@ MEASURES: Mapping[str, Measure] = {
         PLANES,
         LINES,
         TRAJECTORY,
+        CONNECTIVITY,
         SPECTRUM,
         EIGENVALUES,
         CONVEXITY,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
+from theodolite.objective.same_space import check_same_space
 from theodolite.results import Variable, dataset
-from theodolite.surfaces.agreement import check_same_space
 from theodolite.surveys.groups import Group
 from theodolite.surveys.target import Target
 

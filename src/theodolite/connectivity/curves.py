@@ -1,0 +1,253 @@
+"""Curves of low loss between two points of parameter space."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float64
+from torch import Tensor
+
+from theodolite import results
+from theodolite.connectivity.answers import answers
+from theodolite.connectivity.arguments import count, share
+from theodolite.connectivity.bending import Bent, Training, bent, mixed
+from theodolite.connectivity.ends import End, end_of, passed
+from theodolite.connectivity.families import KINDS, arc_lengths, coefficients
+from theodolite.connectivity.functions import jensen_shannon_distances
+from theodolite.connectivity.heights import measured
+from theodolite.connectivity.linear import curves, facts, pair_of
+from theodolite.connectivity.segments import Along, along, one_dtype
+from theodolite.errors import InvalidArgument, TheodoliteWarning, UnsupportedModel
+from theodolite.objective import Objective
+from theodolite.objective.evaluation import Pass
+from theodolite.objective.statistics import batch_norm_layers
+
+FISHER_RAO = 8.0**0.5
+"""The length in Fisher's metric of a small step, over its root of Jensen-Shannon divergence."""
+
+
+def curve(
+    objective: Objective,
+    a: Any,
+    b: Any,
+    *,
+    kind: str = "bezier",
+    points: int = 1,
+    steps: int = 600,
+    learning_rate: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    longest: float = 3.0,
+    test: Objective | None = None,
+    places: int = 25,
+    refine: int = 8,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    r"""A curve from one point to another along which the loss was trained to be low.
+
+    .. math:: \theta(t) = \sum_k c_k(t)\, w_k, \qquad w_0 = \theta_a,\; w_n = \theta_b, \qquad
+        \min_{w_1 \dots w_{n-1}} \int_0^1 L(\theta(t))
+        + \tfrac\lambda2 \lVert\theta(t)\rVert^2\, dt
+
+    Parameters
+    ----------
+    a, b
+        The ends, as for `barrier`; they do not move.
+    kind
+        ``"bezier"``, or ``"polychain"`` of straight pieces.
+    points
+        Inner control points :math:`w_k`, which begin evenly spaced on the straight line.
+    steps, learning_rate, momentum, weight_decay
+        Of SGD, a batch of the objective and a place t a step. The rate is scaled so that the
+        place drawn moves by no more than a step of plain SGD would move it: the rate at which
+        networks of this kind train will do. It falls off in the second half. :math:`\lambda` is
+        the weight decay.
+    longest
+        Training stops where the polygon of the control points becomes longer than so many
+        straight lines, at the last points before (``attrs["stopped"]``), with a warning (E-A21).
+    test, places, refine, level, resamples
+        Of the measurement, as for `barrier`; ``places`` are its ``steps``.
+
+    Returns
+    -------
+    xarray.Dataset
+        With dimension ``t`` what `barrier` has with ``alpha``, and its measures. Also ``arc(t)``,
+        the length up to a place; ``max_loss`` and ``mean_loss`` over t, and ``arc_mean_loss``
+        over the length (with ``test_``); ``length`` and ``length_ratio``, over the straight line;
+        for class labels ``function_length`` and ``function_chord``: the mean over examples of the
+        length of the way of their probabilities, in the metric of Fisher and Rao, and of one
+        step from end to end; ``control_points(control, parameter)``, the inner ones;
+        ``training_loss(step)``.
+
+    Raises
+    ------
+    InvalidArgument
+        For another kind, or a number out of range (E-A20, E-A01, E-A02), two ends that are one
+        (E-A20); else as `barrier`.
+    UnsupportedModel
+        For an objective shared by processes (E-A22).
+
+    Notes
+    -----
+    Costs about 3 F a batch for every step, then the passes of `barrier` and for class labels one
+    more for each place. Holds ``2 points + 6`` vectors of the network's size besides. Places are
+    stratified: of every eight steps one falls in each eighth of the curve. BatchNorm layers
+    normalize by the batch in training, so batches must not be small, and are measured with
+    statistics recomputed at every place; nothing of the ends' own statistics is used. Not
+    checked: that no better curve exists. The loss at the places between those measured can be
+    higher.
+
+    References
+    ----------
+    Garipov, Izmailov, Podoprikhin, Vetrov, Wilson (2018), arXiv:1802.10026. Draxler, Veschgini,
+    Salmhofer, Hamprecht (2018), arXiv:1803.00885.
+
+    Examples
+    --------
+    >>> class Ring(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.w = torch.nn.Parameter(torch.ones(2))
+    ...     def forward(self, x):
+    ...         return x * ((self.w**2).sum() - 1)
+    >>> ring = Objective(Ring(), torch.nn.MSELoss(), (torch.ones(2, 1), torch.zeros(2, 1)))
+    >>> ends = torch.eye(2)  # on the straight line between them the loss rises to 1/4
+    >>> found = curve(ring, *ends, learning_rate=0.01)
+    >>> float(found.barrier) < 0.001
+    True
+    """
+    how = Training(kind, points, steps, learning_rate, momentum, weight_decay, longest, seed)
+    _check(objective, how)
+    count(places, "places", least=3)
+    count(refine, "refine", least=0)
+    count(resamples, "resamples", least=1)
+    share(level, "level")
+    objectives = {p: _recomputed(o) for p, o in pair_of(objective, test).items()}
+    ends = one_dtype(*(end_of(objectives[""], v, n) for v, n in ((a, "a"), (b, "b"))))
+    if torch.equal(ends[0].theta, ends[1].theta):
+        raise InvalidArgument("a and b are one point: no curve leads between.", code="E-A20")
+    made = bent(objective, ends[0].theta, ends[1].theta, how)
+    if made.stopped:
+        warnings.warn(
+            TheodoliteWarning(
+                f"the curve was left after {len(made.losses)} of {steps} steps "
+                f"({made.stopped}); its last points before are kept. Use a smaller "
+                "learning_rate, or a larger longest. [E-A21]"
+            ),
+            stacklevel=2,
+        )
+    path = along(objectives, partial(_at, made.controls, kind), steps=places, refine=refine)
+    found = curves(path) | measured(path, level=level, resamples=resamples, seed=seed)
+    found = {k: (tuple("t" for _ in d), v, notes) for k, (d, v, notes) in found.items()}
+    told = {"long_name": "place on the curve, from a to b"}
+    return results.dataset(
+        "curve",
+        found | _lengths(path, made, kind) | _function_lengths(objectives[""], path, made, kind),
+        {"t": ("t", path.alphas, told), "control": np.arange(1, points + 1)},
+        **facts(objectives[""], test, ends),
+        kind=kind,
+        points=points,
+        steps=steps,
+        learning_rate=float(learning_rate),
+        momentum=float(momentum),
+        weight_decay=float(weight_decay),
+        longest=float(longest),
+        stopped=made.stopped,
+        level=float(level),
+        resamples=resamples,
+        seed=seed,
+        passes=len(path.alphas) * len(objectives),
+    )
+
+
+def _check(objective: Objective, how: Training) -> None:
+    if how.kind not in KINDS:
+        raise InvalidArgument(
+            f"kind must be one of {', '.join(map(repr, KINDS))}; got {how.kind!r}.", code="E-A20"
+        )
+    count(how.points, "points", least=1)
+    count(how.steps, "steps", least=1)
+    for name, value, fits, allowed in (
+        ("learning_rate", how.learning_rate, how.learning_rate > 0, "positive"),
+        ("momentum", how.momentum, 0 <= how.momentum < 1, "at least 0 and below 1"),
+        ("weight_decay", how.weight_decay, how.weight_decay >= 0, "0 or more"),
+        ("longest", how.longest, how.longest > 1, "above 1, the straight line"),
+    ):
+        if not fits or not np.isfinite(value):
+            raise InvalidArgument(f"{name} must be {allowed}; got {value!r}.", code="E-A20")
+    if objective.ranks is not None:
+        raise UnsupportedModel(
+            "a curve cannot be trained where processes share an objective.",
+            fix="build the objective without process_group.",
+            code="E-A22",
+        )
+
+
+def _recomputed(objective: Objective) -> Objective:
+    """The objective as curves are measured: BatchNorm statistics made anew at every place."""
+    own = objective.mode == "eval" and batch_norm_layers(objective.model)
+    return objective.with_batch_norm("recompute") if own else objective
+
+
+def _at(controls: Tensor, kind: str, objective: Objective, t: float) -> Pass:
+    return passed(objective, mixed(coefficients(kind, len(controls), np.array(t)), controls), {})
+
+
+def _lengths(path: Along, made: Bent, kind: str) -> dict[str, results.Variable]:
+    """Length of the curve, means of the loss over t and over the length, and what was trained."""
+    wide = (made.controls - made.controls[0]).double()
+    arc = arc_lengths(kind, (wide @ wide.T).cpu().numpy(), path.alphas)
+    chord = float(wide[-1].norm())
+    found: dict[str, results.Variable] = {
+        "arc": (("t",), arc, {"long_name": "length of the curve up to here"}),
+        "length": ((), arc[-1], {"long_name": "length of the curve"}),
+        "length_ratio": ((), arc[-1] / chord, {"long_name": "length over the straight line"}),
+        "control_points": (
+            ("control", "parameter"),
+            made.controls[1:-1].cpu().numpy(),
+            {"long_name": "inner control points"},
+        ),
+        "training_loss": (("step",), made.losses, {"long_name": "loss of the steps' batches"}),
+    }
+    for prefix in path.passes:
+        losses = path.losses(prefix)
+        losses = losses if np.isfinite(losses).all() else np.full(len(losses), np.nan)
+        split = "test " if prefix else ""
+        for name, value, words in (
+            ("max_loss", losses.max(), "largest {}loss"),
+            ("mean_loss", np.trapezoid(losses, path.alphas), "mean {}loss over t"),
+            ("arc_mean_loss", np.trapezoid(losses, arc) / arc[-1], "mean {}loss over the length"),
+        ):
+            found[prefix + name] = ((), value, {"long_name": words.format(split)})
+    return found
+
+
+def _function_lengths(
+    objective: Objective, path: Along, made: Bent, kind: str
+) -> dict[str, results.Variable]:
+    """The way of the probabilities along the curve, and from end to end."""
+    if objective.start_pass.hits is None:
+        return {}
+    first = before = _answers(objective, made, kind, 0.0)
+    length = 0.0
+    for t in path.alphas[1:]:
+        here = _answers(objective, made, kind, float(t))
+        length += FISHER_RAO * jensen_shannon_distances(before, here)
+        before = here
+    chord = FISHER_RAO * jensen_shannon_distances(first, before)
+    return {
+        "function_length": ((), length, {"long_name": "length of the way of the probabilities"}),
+        "function_chord": ((), chord, {"long_name": "distance of the ends' probabilities"}),
+    }
+
+
+def _answers(objective: Objective, made: Bent, kind: str, t: float) -> Any:
+    weights: Float64[np.ndarray, " control"] = coefficients(kind, len(made.controls), np.array(t))
+    return answers(objective, End(mixed(weights, made.controls), {}), ())

@@ -1,0 +1,60 @@
+"""``theodolite connect``. Oracle: its files, and losses of the same weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from theodolite.surveys import load_run
+
+FEW = ("--steps", "5", "--refine", "0", "--resamples", "50")
+
+
+@pytest.fixture(autouse=True)
+def weights(place: Path) -> None:
+    for k, name in enumerate(("a", "b")):
+        torch.manual_seed(k)
+        save_file(torch.nn.Linear(3, 2).state_dict(), place / f"{name}.safetensors")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_line_is_measured_and_printed(call):
+    # kills: an option that is dropped; tables on stdout
+    said = call("connect", "mine.py:build", "a.safetensors", "b.safetensors", *FEW, "-o", "runs/a")
+    assert (said.code, said.out) == (0, "runs/a/report.html\n")
+    found = load_run("runs/a")["barrier"]
+    assert found.sizes["alpha"] == 5
+    assert found.attrs["resamples"] == 50
+    for words in ("Between a and b", "saddle excess", "a to b, test loss"):
+        assert words in said.err
+    again = call("connect", "mine.py:build", "a.safetensors", "b.safetensors", *FEW, "-o", "runs/a")
+    assert again.code == 0
+
+
+def test_json_holds_the_numbers_and_the_page_the_section(call):
+    said = call("connect", "mine.py:build", "a.safetensors", *FEW, "-o", "runs/b", "--json")
+    (line,) = json.loads(said.out)["connectivity"]
+    assert (line["first"], line["second"]) == ("target", "a")
+    assert line["barrier"] == 0.0  # a linear model with squared loss is a bowl
+    assert line["area"] < 0
+    assert len(line["loss"]) == 5
+    page = Path("runs/b/report.html").read_text("utf-8")
+    assert 'id="connections"' in page
+    assert "Loss from target to a" in page
+
+
+def test_what_cannot_be_connected_is_refused(call, place):
+    none = call("connect", "mine.py:build", *FEW)
+    assert (none.code, "E-A06" in none.err) == (2, True)
+    gone = call("connect", "mine.py:build", "c.safetensors", *FEW, "-o", "runs/c")
+    assert gone.code != 0
+    assert "c.safetensors" in gone.err
+    save_file(torch.nn.Linear(4, 2).state_dict(), place / "wide.safetensors")
+    wide = call("connect", "mine.py:build", "wide.safetensors", *FEW, "-o", "runs/d")
+    assert wide.code == 1  # a unit that failed: other pairs are measured all the same
+    assert "E-A07" in wide.err
+    assert "wide.safetensors does not fit the model" in wide.err
