@@ -25,6 +25,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             "left out: tests/browser (no Chromium here; `make test` as root installs it)"
         )
+    if find_spec("transformers") is None:
+        terminalreporter.write_line(
+            "left out: tests/symmetry/test_pretrained_designs.py (no transformers here; extra hf)"
+        )
     for file, (extra, names) in EXTRAS.items():
         missing = [name for name in names if find_spec(name) is None]
         if missing:

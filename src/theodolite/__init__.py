@@ -105,6 +105,9 @@ if TYPE_CHECKING:
     from theodolite.surveys import Target as Target
     from theodolite.surveys import compare as compare
     from theodolite.surveys import survey as survey
+    from theodolite.symmetry import Symmetries as Symmetries
+    from theodolite.symmetry import symmetries as symmetries
+    from theodolite.symmetry import weight_matching as weight_matching
 
 __version__ = "0.1.0"
 
@@ -114,6 +117,7 @@ _HOMES = {
     "Objective": "objective",
     "Operator": "linalg",
     "ParameterSpace": "parameters",
+    "Symmetries": "symmetry",
     "Target": "surveys",
     "adam_direction": "directions",
     "adaptive_sharpness": "sharpness",
@@ -187,12 +191,14 @@ _HOMES = {
     "step_to_batch_ratio": "noise",
     "surface_curvature": "curvature",
     "survey": "surveys",
+    "symmetries": "symmetry",
     "tail_index": "noise",
     "topology": "shapes",
     "trace": "curvature",
     "trajectory": "surfaces",
     "two_batch_noise_scale": "noise",
     "volume": "surfaces",
+    "weight_matching": "symmetry",
     "worst_case_sharpness": "sharpness",
 }
 _MODULES = ("datasets", "errors", "findings", "models", "plots", "results", "studies", "training")
@@ -203,6 +209,7 @@ __all__ = [
     "Objective",
     "Operator",
     "ParameterSpace",
+    "Symmetries",
     "Target",
     "__version__",
     "adam_direction",
@@ -284,6 +291,7 @@ __all__ = [
     "studies",
     "surface_curvature",
     "survey",
+    "symmetries",
     "tail_index",
     "topology",
     "trace",
@@ -291,6 +299,7 @@ __all__ = [
     "trajectory",
     "two_batch_noise_scale",
     "volume",
+    "weight_matching",
     "worst_case_sharpness",
 ]
 
