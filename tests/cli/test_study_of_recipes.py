@@ -34,7 +34,7 @@ def test_a_grid_is_measured_stopped_continued_and_printed(call):
     done = call("resume", "runs/a")
     assert (done.code, done.out) == (0, "runs/a/report.html\n")
     said = " ".join(done.err.split())
-    assert "2 batch sizes by 2 learning rates by 1 seeds" in said
+    assert "2 batch sizes by 2 learning rates by 1 seed (no interval)" in said
     assert "compared at a training loss of 1.5" in said
     stored = load_run("runs/a")["batch_size_study"]
     assert stored.sizes["unit"] == 4

@@ -123,13 +123,18 @@ def test_at_another_point():
 
 
 def test_intervals_hold_as_often_as_they_say():
-    # kills: an error that is too small by a half. 200 seeds, 95 %: 90 to 99 of a hundred
-    objective, hits = problem(nn.ReLU(), 60, examples=16), 0
+    # kills: an error that is too small by a half. 200 estimates, 95 %: 90 to 99 of a hundred
+    objective = problem(nn.ReLU(), 60, examples=16)
     exact = float(td.trace(objective, method="exact").trace)
-    for seed in range(200):
-        found = td.trace(objective, method="output-space", tolerance=0.9, seed=seed)
-        reach = float(t.ppf(0.975, found.sizes["probe"] - 1)) * float(found.standard_error)
-        hits += abs(float(found.trace) - exact) <= reach
+    found = td.trace(objective, method="output-space", tolerance=0.9)
+    probes, count = found.sizes["probe"], 200
+    request = objective_traces.Request(objective, objective.start, 0.9, 0, 1000, "auto")
+    forms = request.forms("trace", range(count * probes)).reshape(count, probes)
+    np.testing.assert_allclose(forms[0], found["sample"].values, rtol=1e-12)  # what trace averages
+    errors = forms.std(axis=1, ddof=1) / math.sqrt(probes)
+    assert errors[0] == pytest.approx(float(found.standard_error))
+    reach = float(t.ppf(0.975, probes - 1)) * errors
+    hits = int((abs(forms.mean(axis=1) - exact) <= reach).sum())
     assert 180 <= hits <= 198
 
 
