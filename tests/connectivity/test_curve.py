@@ -98,6 +98,18 @@ def test_eight_steps_on_a_linear_loss_go_by_the_coefficients(kind):
     assert len(found.training_loss) == 8
 
 
+def test_means_over_the_length_and_over_t_are_different_means():
+    # kills: one for the other. On a straight curve run through at uneven speed a loss of 2 w has
+    # the mean 1 over the length, and 2 (c + 1) / 3 over t with the control point at c
+    slope = curve(lambda w, s: s * w, torch.tensor([1.0, 3.0]).double())
+    found = td.curve(slope, at(0.0), at(1.0), steps=8, learning_rate=0.015, momentum=0.0)
+    middle = float(found.control_points.squeeze())
+    assert 0 < middle < 0.4
+    assert float(found.length) == pytest.approx(1.0)
+    assert float(found.arc_mean_loss) == pytest.approx(1.0, rel=1e-4)
+    assert float(found.mean_loss) == pytest.approx(2 * (middle + 1) / 3, rel=1e-3)
+
+
 def test_weight_decay_draws_the_curve_to_the_origin():
     # kills: weight decay on the control points or with another factor. Of a flat loss and large
     # decay the best Bezier point has the mean of c_1 theta zero.
