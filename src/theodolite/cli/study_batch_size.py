@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from theodolite.cli.options import Options
+from theodolite.cli.study_options import Trainings
 
 
 def study_batch_size(
@@ -21,23 +22,11 @@ def study_batch_size(
     rates: Annotated[
         str | None, Parameter(help="As 0.05,0.1; by default around the recipe's, by factors of 2.")
     ] = None,
-    seeds: Annotated[int | None, Parameter(help="Runs of every cell, each from its start.")] = None,
-    budget: Annotated[str | None, Parameter(help="Equal updates or equal epochs.")] = None,
-    length: Annotated[
-        int | None, Parameter(help="How many; by default by the recipe, or ten times that.")
-    ] = None,
-    stop_loss: Annotated[
-        str | None,
-        Parameter(help="Training loss at which ends are compared, or auto (start / 20), or none."),
-    ] = None,
-    start: Annotated[
-        str | None, Parameter(help="own (the recipe's) or target (its present weights).")
-    ] = None,
     training: Annotated[
         str | None, Parameter(help="auto, together (one batched pass for many) or alone.")
     ] = None,
-    products: Annotated[int | None, Parameter(help="Hessian products for the trace.")] = None,
-    options: Options = Options(),  # noqa: B008 (frozen, without state)
+    trainings: Trainings = Trainings(),  # noqa: B008 (frozen, without state)
+    options: Options = Options(),  # noqa: B008
 ) -> int:
     """Train by every batch size and learning rate to one loss, and measure where each ends.
 
@@ -46,17 +35,12 @@ def study_batch_size(
     a recipe. Every unit is saved; the same command continues.
     """
     from theodolite.cli.running import measured
-    from theodolite.cli.study_options import numbers, stop_of
+    from theodolite.cli.study_options import numbers
 
     changes = {
         "batch_sizes": numbers(batch_sizes, "batch-sizes", int),
         "rates": numbers(rates, "rates", float),
-        "seeds": seeds,
-        "budget": budget,
-        "length": length,
-        "stop_loss": stop_of(stop_loss),
-        "start": start,
         "training": training,
-        "products": products,
+        **trainings.changes(),
     }
     return measured(target, options, family="batch_size", changes=changes)

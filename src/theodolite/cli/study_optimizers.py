@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from theodolite.cli.options import Options
+from theodolite.cli.study_options import Trainings
 
 
 def study_optimizers(
@@ -26,20 +27,8 @@ def study_optimizers(
     batch_size: Annotated[
         int | None, Parameter(help="Of those with batches, and of the noise.")
     ] = None,
-    seeds: Annotated[int | None, Parameter(help="Starts, shared by all optimizers.")] = None,
-    budget: Annotated[str | None, Parameter(help="Equal updates or equal epochs.")] = None,
-    length: Annotated[
-        int | None, Parameter(help="How many; by default by the recipe, or ten times that.")
-    ] = None,
-    stop_loss: Annotated[
-        str | None,
-        Parameter(help="Training loss at which ends are compared, or auto (start / 20), or none."),
-    ] = None,
-    start: Annotated[
-        str | None, Parameter(help="own (the recipe's) or target (its present weights).")
-    ] = None,
-    products: Annotated[int | None, Parameter(help="Hessian products for the trace.")] = None,
-    options: Options = Options(),  # noqa: B008 (frozen, without state)
+    trainings: Trainings = Trainings(),  # noqa: B008 (frozen, without state)
+    options: Options = Options(),  # noqa: B008
 ) -> int:
     """Train by several optimizers from the same starts to one loss, and measure where each ends.
 
@@ -48,17 +37,12 @@ def study_optimizers(
     saved; the same command continues.
     """
     from theodolite.cli.running import measured
-    from theodolite.cli.study_options import rates_by_rule, stop_of, words
+    from theodolite.cli.study_options import rates_by_rule, words
 
     changes = {
         "rules": words(rules),
         "rates": rates_by_rule(rate),
         "batch_size": batch_size,
-        "seeds": seeds,
-        "budget": budget,
-        "length": length,
-        "stop_loss": stop_of(stop_loss),
-        "start": start,
-        "products": products,
+        **trainings.changes(),
     }
     return measured(target, options, family="optimizers", changes=changes)

@@ -1,13 +1,40 @@
-"""Lists of numbers and words as the commands of studies are given them."""
+"""What the commands of studies that train share: options, and lists as they are given."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
 
 from theodolite.errors import InvalidArgument
 
 Figure = TypeVar("Figure", int, float)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Trainings:
+    """How long trainings go, from where and to which loss; None means not given."""
+
+    seeds: Annotated[int | None, Parameter(help="Starts; runs of one seed share theirs.")] = None
+    budget: Annotated[str | None, Parameter(help="Equal updates or equal epochs.")] = None
+    length: Annotated[
+        int | None, Parameter(help="How many; by default by the recipe, or ten times that.")
+    ] = None
+    stop_loss: Annotated[
+        str | None,
+        Parameter(help="Training loss at which ends are compared, or auto (start / 20), or none."),
+    ] = None
+    start: Annotated[
+        str | None, Parameter(help="own (the recipe's) or target (its present weights).")
+    ] = None
+    products: Annotated[int | None, Parameter(help="Hessian products for the trace.")] = None
+
+    def changes(self) -> dict[str, Any]:
+        """The settings given, by name."""
+        return {**vars(self), "stop_loss": stop_of(self.stop_loss)}
 
 
 def numbers(text: str | None, name: str, kind: Callable[[str], Figure]) -> list[Figure] | None:

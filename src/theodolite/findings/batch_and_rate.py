@@ -15,7 +15,13 @@ from theodolite.findings.matched_training import RISE_AT, error_share
 from theodolite.findings.network_grid import DATA, MEASURES, RHO, Grid, sharpness, trained
 from theodolite.findings.networks import cross_entropy
 from theodolite.findings.unused_examples import enlarged
-from theodolite.intervals.statistics import LEVEL, Estimate, paired_interval
+from theodolite.intervals.statistics import (
+    LEVEL,
+    Estimate,
+    exponential,
+    mean_interval,
+    paired_interval,
+)
 
 ERRORS = {
     "validation_error": "share of wrong answers on validation data",
@@ -128,6 +134,20 @@ def samples(
     (at,) = np.flatnonzero(run.values)
     values: np.ndarray = measured[name].isel(copy=copy, run=int(at)).values
     return values
+
+
+def run_estimates(measured: xr.Dataset, batch_size: int, rate: float) -> dict[str, Estimate]:
+    """Every measure of one run (geometric means) and its errors (means), over the seeds known."""
+    found = {}
+    for name, words in {**MEASURES, **ERRORS}.items():
+        values = samples(measured, name, batch_size, rate)
+        values = values[np.isfinite(values)]
+        if len(values):
+            many = name in MEASURES
+            found[f"{words}, {batch_size} a batch, rate {rate:g}"] = (
+                exponential(mean_interval(np.log(values))) if many else mean_interval(values)
+            )
+    return found
 
 
 def tuned(measured: xr.Dataset, name: str, batch_size: int, *, copy: int = 0) -> np.ndarray:

@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 
 from theodolite.findings.batch_and_rate import (
-    ERRORS,
     MEASURED,
     SPARE,
     TRAINED,
     Runs,
     each_ratio,
     largest_rate,
+    run_estimates,
     samples,
     tuned,
 )
@@ -31,7 +31,7 @@ from theodolite.findings.verdict import (
     concluded,
     controlled,
 )
-from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
+from theodolite.intervals.statistics import LEVEL, Estimate
 
 RATIO = 2.0
 RATE = 0.02
@@ -116,16 +116,7 @@ def estimates(measured: xr.Dataset) -> Mapping[str, Estimate]:
         found[f"{label}: {words}"] = most[name]
     rates = zip(measured.batch_size.values, measured.rate.values, strict=True)
     for batch_size, rate in rates:
-        for name, words in {**MEASURES, **ERRORS}.items():
-            values = samples(measured, name, int(batch_size), float(rate))
-            values = values[np.isfinite(values)]
-            if not len(values):
-                continue
-            label = f"{words}, {int(batch_size)} a batch, rate {rate:g}"
-            many = name in MEASURES
-            found[label] = (
-                exponential(mean_interval(np.log(values))) if many else mean_interval(values)
-            )
+        found |= run_estimates(measured, int(batch_size), float(rate))
     return found
 
 

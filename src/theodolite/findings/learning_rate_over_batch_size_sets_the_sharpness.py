@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 
 from theodolite.findings.batch_and_rate import (
-    ERRORS,
     MEASURED,
     TRAINED,
     Runs,
     each_ratio,
     known_interval,
+    run_estimates,
     samples,
 )
 from theodolite.findings.batch_and_rate import measured as measured_runs
@@ -27,7 +27,7 @@ from theodolite.findings.verdict import (
     controlled,
     within,
 )
-from theodolite.intervals.statistics import LEVEL, Estimate, exponential, mean_interval
+from theodolite.intervals.statistics import LEVEL, Estimate
 
 LOW, HIGH = 0.6, 1.6
 RATES = ((4, (0.005, 0.01)), (16, (0.01, 0.02, 0.04)))
@@ -110,15 +110,7 @@ def estimates(measured: xr.Dataset) -> Mapping[str, Estimate]:
         label = f"test error, {large[0]} a batch at {large[1]:g} minus {small[0]} at {small[1]:g}"
         found[label] = known_interval(*(samples(measured, "error", *r) for r in (large, small)))
     for run in runs(measured):
-        for name, words in {**MEASURES, **ERRORS}.items():
-            values = samples(measured, name, *run)
-            values = values[np.isfinite(values)]
-            if len(values):
-                label = f"{words}, {run[0]} a batch, rate {run[1]:g}"
-                many = name in MEASURES
-                found[label] = (
-                    exponential(mean_interval(np.log(values))) if many else mean_interval(values)
-                )
+        found |= run_estimates(measured, *run)
     return found
 
 

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from theodolite.plots import palette
-from theodolite.plots.dress import dress, plain_ticks, require
+from theodolite.plots.dress import dress, legend_above, plain_ticks, require
 from theodolite.results import OK
 
 BAND = 2.0
@@ -49,16 +49,7 @@ def plot_barrier(
     ax.set_ylabel("loss" if variable == "loss" else "wrong answers, percent")
     if variable == "error":
         ax.set_ylim(bottom=0)
-    ax.legend(
-        frameon=False,
-        fontsize=8.5,
-        labelcolor=palette.MUTED,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=2,
-        columnspacing=1.2,
-        handlelength=1.8,
-    )
+    legend_above(ax, 2)
     return dress(ax)
 
 

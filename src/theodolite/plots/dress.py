@@ -29,6 +29,20 @@ def dress(ax: Axes) -> Axes:
     return ax
 
 
+def legend_above(ax: Axes, columns: int) -> None:
+    """A quiet legend over the axes, where it hides no curve."""
+    ax.legend(
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=palette.MUTED,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=columns,
+        columnspacing=1.2,
+        handlelength=1.8,
+    )
+
+
 def plain_ticks(axis: Axis) -> Axis:
     """Ticks of a scaled axis as plain numbers, none between the labeled ones."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(float(f"{value:.6g}"))))

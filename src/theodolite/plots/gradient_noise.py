@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from theodolite.plots import palette
-from theodolite.plots.dress import dress, plain_ticks, require
+from theodolite.plots.dress import dress, legend_above, plain_ticks, require
 from theodolite.plots.height_scale import plain
 
 POINTS = 160
@@ -120,16 +120,7 @@ def plot_batch_efficiency(noise: xr.Dataset, ax: Axes) -> Axes:
     plain_ticks(ax.xaxis)
     ax.set_xlabel("batch size, examples")
     ax.set_ylabel("efficiency, percent")
-    ax.legend(
-        frameon=False,
-        fontsize=8.5,
-        labelcolor=palette.MUTED,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=3,
-        columnspacing=1.2,
-        handlelength=1.8,
-    )
+    legend_above(ax, 3)
     return dress(ax)
 
 
