@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from theodolite.errors import RunMismatch
+from theodolite.errors import InvalidArgument, RunMismatch
 from theodolite.results import SCHEMA
 from theodolite.surveys.configuration import Configuration
 from theodolite.surveys.provenance import sha256
@@ -35,8 +35,21 @@ def hashed_files(configuration: Configuration) -> dict[str, str | list[str]]:
         if measure in configuration.measures and path:
             name = f"{measure}.{setting}"
             one = isinstance(path, str)
-            found[name] = sha256(Path(path)) if one else [sha256(Path(p)) for p in path]
+            files = [Path(p) for p in ([path] if one else path)]
+            hashes = [_hashed(file, name) for file in files]
+            found[name] = hashes[0] if one else hashes
     return found
+
+
+def _hashed(file: Path, setting: str) -> str:
+    if not file.is_file():
+        raise InvalidArgument(
+            f"there is no file {file}, which {setting} names.",
+            where=str(Path.cwd()),
+            fix="name a file of weights: .safetensors, or of torch.save.",
+            code="E-S48",
+        )
+    return sha256(file)
 
 
 def flat(table: Mapping[str, Any], prefix: str) -> dict[str, Any]:
