@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import theodolite as td
+from theodolite.errors import UnsupportedModel
 
 PERIOD = torch.arange(1.0, 7.0)
 
@@ -124,3 +125,20 @@ def test_a_softmax_over_heads_does_too() -> None:
     torch.manual_seed(0)
     found = td.symmetries(Competing(), torch.randn(5, 4))
     assert [(g.size, g.within) for g in found.groups] == [(2, ()), (3, ())]
+
+
+class Narrow(Trap):
+    """A kernel that knows single precision only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float64:
+            raise RuntimeError("kernel not implemented for Double")
+        return super().forward(x)
+
+
+def test_a_model_that_does_not_run_in_float64_is_refused_by_name() -> None:
+    # kills: the kernel's own error, which says nothing of why it was called with float64
+    with pytest.raises(UnsupportedModel, match="not implemented for Double") as caught:
+        td.symmetries(Narrow(torch.relu), torch.randn(2, 4))
+    assert caught.value.code == "E-A53"
+    assert isinstance(caught.value.__cause__, RuntimeError)

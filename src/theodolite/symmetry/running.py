@@ -51,7 +51,19 @@ class Copy:
             args, kwargs = self.inputs.args, self.inputs.kwargs
             first = {id(tensor): name for name, tensor in reversed([*self.tensors().items()])}
             whole = {name: state[name].clone() for name in first.values()}
-            out = torch.func.functional_call(self.model, whole, args, kwargs, tie_weights=True)
+            try:
+                out = torch.func.functional_call(self.model, whole, args, kwargs, tie_weights=True)
+            except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+                raise UnsupportedModel(
+                    f"{type(self.model).__name__} does not run on the example inputs in float64: "
+                    f"{' '.join(str(error).split())[:200]}",
+                    where="symmetries",
+                    why="permutations are proved in float64, and a kernel of the model may know "
+                    "narrower types only.",
+                    fix="call model.double() on these inputs by hand; choose another "
+                    "implementation of the layer that fails (of experts, of attention).",
+                    code="E-A53",
+                ) from error
         return [t.detach() for t in tensors_in(out)]
 
 
