@@ -63,7 +63,9 @@ def test_a_pole_is_said_and_not_raised(density):
     assert "damping must exceed 0.2" in facts["effective_dimension"]["why"]
 
 
-def test_one_probe_has_no_error(density):
+def test_one_probe_has_an_error_only_with_a_size(density):
     facts = spectral_facts(density.isel(probe=[0]), damping=1.0)
-    assert facts["mean"]["error"] is None
+    assert facts["mean"]["error"] > 0
+    without = density.isel(probe=[0]).assign_attrs(size=0)
+    assert spectral_facts(without)["mean"]["error"] is None
     assert not any(isinstance(v, float) and math.isnan(v) for v in facts["outliers"].values())

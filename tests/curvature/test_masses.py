@@ -74,11 +74,13 @@ def test_bounds_hold_for_every_probe(steps):
         assert 0 <= float(found.low) <= float(found.mass) <= float(found.high) <= 1
 
 
-def test_one_probe_has_no_error_bar_and_the_scale_of_a_matrix_does_not_matter():
+def test_one_probe_has_an_error_bar_and_the_scale_of_a_matrix_does_not_matter():
     # kills: a threshold in the units of the matrix
     one = density(60, 1)
     found = spectral_summary(one)
-    assert np.isnan(float(found.near_zero_mass_error))
+    share = float(found.near_zero_mass)
+    theory = np.sqrt(2 * share * (1 - share) / one.attrs["size"])
+    assert float(found.near_zero_mass_error) == pytest.approx(theory, rel=0.2)
     scaled = one.assign(node=one.node * 1e3)
     again = spectral_summary(scaled)
     for name in ("near_zero_mass", "negative_mass", "outliers"):

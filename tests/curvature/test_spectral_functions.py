@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from scipy.stats import t as student
 
 import theodolite as td
 from theodolite.curvature import assembled_density, moment
+from theodolite.curvature.probe_errors import interval_factor, probe_error
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.probes import signs
 from theodolite.linalg.quadrature import Quadrature
@@ -59,7 +59,7 @@ def test_intervals_cover_and_the_mean_is_unbiased(name: str, quantity: str) -> N
     runs = [measure(d, DAMPING[name]) for d in densities(name)]
     values = np.array([float(r[quantity]) for r in runs])
     errors = np.array([float(r.standard_error) for r in runs])
-    covered = np.abs(values - exact) <= student.ppf(0.975, PROBES - 1) * errors
+    covered = np.abs(values - exact) <= interval_factor(PROBES) * errors
     assert 0.90 <= covered.mean() <= 0.99
     assert abs(values.mean() - exact) <= 4 * values.std(ddof=1) / math.sqrt(len(values))
 
@@ -70,12 +70,14 @@ def test_intervals_of_the_moments_of_a_density_cover(name: str) -> None:
     # are exact up to the fifth moment. 200 groups of ten probes.
     operator = oracles.operator_with_eigenvalues(SPECTRA[name], seed=1)
     density = td.spectral_density(operator, probes=200 * PROBES, steps=3)
-    quantile = float(student.ppf(0.975, PROBES - 1))
+    node, weight = (density[k].values.reshape(200, PROBES, 3) for k in ("node", "weight"))
     for power in (1, 2, 3):
         exact = float((SPECTRA[name] ** power).mean())
         sample = moment(density, power).values.reshape(200, PROBES)
-        error = sample.std(1, ddof=1) / math.sqrt(PROBES)
-        covered = np.abs(sample.mean(1) - exact) <= quantile * error
+        error = np.array(
+            [probe_error(n**power, w, SIZE) for n, w in zip(node, weight, strict=True)]
+        )
+        covered = np.abs(sample.mean(1) - exact) <= interval_factor(PROBES) * error
         assert 0.90 <= covered.mean() <= 0.99
 
 
@@ -92,8 +94,10 @@ def test_full_depth_is_the_quadratic_form_of_each_probe(quantity: str) -> None:
         exact = float((inside**2 * function(values, 0.5)).sum())
         assert float(found["sample"][probe]) == pytest.approx(exact, rel=1e-9)
     assert float(found.quadrature_change) == 0
-    spread = float(found["sample"].std(ddof=1)) / 3**0.5
-    assert float(found.standard_error) == pytest.approx(spread, rel=1e-12)
+    matrix = vectors @ torch.diag(function(values, 0.5)) @ vectors.T
+    variance = 2 * float(matrix.square().sum() - matrix.diagonal().square().sum())
+    ceiling = 2 * float(matrix.square().sum() - matrix.trace() ** 2 / SIZE)
+    assert 0.5 * math.sqrt(variance / 3) < float(found.standard_error) < math.sqrt(ceiling / 2)
 
 
 @pytest.mark.parametrize("quantity", FUNCTIONS)
@@ -148,9 +152,12 @@ def test_equal_eigenvalues_are_exact_with_one_step() -> None:
     assert float(volume.log_determinant) == pytest.approx(60 * math.log(3), rel=1e-12)
 
 
-def test_one_probe_has_no_error_bar() -> None:
+def test_one_probe_has_an_error_bar() -> None:
+    # kills: an error from the spread alone; a matrix that is a multiple of one has none
     operator = oracles.operator_with_eigenvalues(SPECTRA["distinct"])
-    assert math.isnan(float(td.effective_dimension(operator, 1.0, probes=1).standard_error))
+    assert float(td.effective_dimension(operator, 1.0, probes=1).standard_error) > 0
+    one = td.effective_dimension(td.Operator.from_matrix(torch.eye(60).double()), 1.0, probes=1)
+    assert float(one.standard_error) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("quantity", FUNCTIONS)

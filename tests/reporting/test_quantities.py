@@ -10,6 +10,7 @@ import xarray as xr
 from tests.reporting import fixtures
 
 from theodolite import results
+from theodolite.curvature import negative_mass
 from theodolite.reporting import quantities as q
 from theodolite.reporting.contents import Contents, read_trees
 from theodolite.reporting.numbers import Number
@@ -151,4 +152,5 @@ def test_spectral_numbers_are_those_of_the_data(chaos: xr.DataTree) -> None:
     below = spectrum["node"] < -1e-3 * float(abs(spectrum["node"]).max())
     shares = spectrum["weight"].where(below, 0).sum("step")
     assert weight.value == pytest.approx(100 * float(shares.mean()))
-    assert weight.error == pytest.approx(100 * float(shares.std(ddof=1)) / 2)
+    probes = negative_mass(spectrum)
+    assert weight.error == pytest.approx(100 * float(probes.standard_error))

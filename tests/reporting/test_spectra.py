@@ -17,7 +17,6 @@ from theodolite.reporting.contents import Contents, read_trees
 from theodolite.reporting.explanations import EXPLANATIONS
 from theodolite.reporting.layers import MOST_DRAWN, by_layer, drawn, layer_panels
 from theodolite.reporting.spectra import (
-    few_probes_note,
     node_table,
     norm_table,
     summary_table,
@@ -84,27 +83,6 @@ def test_the_summary_states_what_the_density_says() -> None:
     assert low == pytest.approx(float(summary.outliers_low), rel=0.01, abs=1e-9)
     assert high == pytest.approx(float(summary.outliers_high), rel=0.01)
     assert norm_table(found) is None
-
-
-@pytest.mark.parametrize(
-    ("probes", "share"), [(1, ""), (2, "30 of 100"), (3, "18 of 100"), (5, "")]
-)
-def test_errors_from_few_probes_are_called_rough(probes: int, share: str) -> None:
-    """Student's t in closed form: beyond 2 lie 1 - 2 atan(2) / pi, for three 1 - 2 / sqrt 6.
-
-    Kills: the quantile of a Gaussian, degrees of freedom counted from the probes asked for.
-    """
-    node = np.tile([-1.0, 0.0, 2.0], (probes + 1, 1))
-    node[-1] = np.nan  # one probe is not done
-    weight = np.full_like(node, 1 / 3)
-    dims = ("probe", "step")
-    spectrum = results.dataset(
-        "spectral_density",
-        {"node": (dims, node, {"long_name": "n"}), "weight": (dims, weight, {"long_name": "w"})},
-    )
-    said = few_probes_note(contents(spectrum=spectrum))
-    assert share in said
-    assert bool(said) == bool(share)
 
 
 def test_norms_are_told_with_their_damping_or_why_there_are_none() -> None:

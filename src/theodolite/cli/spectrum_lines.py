@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import xarray as xr
@@ -30,8 +29,6 @@ def lines(tree: xr.DataTree) -> str:
     note = spectra.warm_note(contents)
     blocks = [f"Eigenvalues took {note}"] if note else []
     if set(tree.children) <= OWN | ALWAYS:
-        rough = spectra.few_probes_note(contents)
-        blocks += [textwrap.fill(rough, 100)] if rough else []
         ends = tables.eigenvalue_table(contents)
         made = [spectra.summary_table(contents), ends and outermost(ends)]
         made.append(spectra.norm_table(contents))

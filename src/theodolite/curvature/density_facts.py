@@ -20,7 +20,7 @@ SHARE = 0.01
 def spectral_facts(density: xr.Dataset, *, damping: float | None = None) -> dict[str, Any]:
     """The summary of a density, and with a `damping` its effective dimension and determinant.
 
-    Each number is ``{"value", "error"}``, the error over probes (None with one); shares and counts
+    Each number is ``{"value", "error"}``, the error over probes; shares and counts
     have ``"low"`` and ``"high"`` as well, what the nodes allow, which is the larger doubt where
     few steps were made. `damping` is in the units of the eigenvalues; 0 takes `chosen_damping`,
     None leaves both sums out. A sum that has a pole is None, with the reason under ``"why"``.

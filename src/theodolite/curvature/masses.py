@@ -13,15 +13,17 @@ import xarray as xr
 from jaxtyping import Float64
 
 from theodolite import results
-from theodolite.curvature.smoothing import mass_of_first, nodes_and_weights, settings_of
+from theodolite.curvature.probe_errors import first_reached, probe_error, quantile_error
+from theodolite.curvature.smoothing import mass_of_first, nodes_and_weights, settings_of, size_of
 from theodolite.errors import InvalidArgument
 
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """A share of the eigenvalues by probe, with what the nodes allow at least and at most."""
+    """A share of the eigenvalues by probe, its error, and what the nodes allow."""
 
     sample: Float64[np.ndarray, " probe"]
+    error: float
     low: float
     high: float
 
@@ -43,15 +45,17 @@ def spectral_mass(
     Returns
     -------
     xarray.Dataset
-        ``mass``, its ``standard_error`` over the probes (NaN with one), ``low`` and ``high`` (0-d)
-        and ``sample(probe)``.
+        ``mass``, its ``standard_error`` over the probes, ``low`` and ``high`` (0-d) and
+        ``sample(probe)``.
 
     Notes
     -----
     No products. A node stands for the eigenvalues around it on both sides, so each end is
     uncertain by the weights of its two neighbors; ``low`` and ``high`` take them off and in. By
     the inequalities of Chebyshev, Markov and Stieltjes the share that a probe sees lies between.
-    They bound what so many Lanczos steps resolve; the standard error is that of the probes.
+    They bound what so many Lanczos steps resolve; the standard error is that of the probes, from
+    their spread and from the variance that a share of this size has (Student's t with 7 more
+    degrees of freedom than probes, for an interval).
 
     Raises `InvalidArgument` where `above` is not less than `below` (E-C40).
 
@@ -74,7 +78,9 @@ def spectral_mass(
     node, weight = nodes_and_weights(density)
     return results.dataset(
         "spectral_mass",
-        _described("mass", share(node, weight, above, below), "share of eigenvalues"),
+        _described(
+            "mass", share(node, weight, above, below, size_of(density)), "share of eigenvalues"
+        ),
         {"probe": np.arange(len(node))},
         **{**settings_of(density), "above": above, "below": below},
     )
@@ -85,6 +91,7 @@ def share(
     weight: Float64[np.ndarray, "probe step"],
     above: float,
     below: float,
+    size: int | None,
 ) -> Share:
     """The share between two values, by probe."""
     up_to = (node <= above).sum(1)
@@ -95,8 +102,12 @@ def share(
     if below == math.inf:
         most = [np.ones(len(node))] * 3
     low = np.clip(most[0] - least[2], 0, 1)
+    inside = ((node > above) & (node < below)).astype(np.float64)
     return Share(
-        np.clip(most[1] - least[1], 0, 1), float(low.mean()), float((most[2] - least[0]).mean())
+        np.clip(most[1] - least[1], 0, 1),
+        probe_error(inside, weight, size),
+        float(low.mean()),
+        float((most[2] - least[0]).mean()),
     )
 
 
@@ -159,16 +170,26 @@ def spectral_summary(
     _require_share("tail", tail, 0.5)
     node, weight = nodes_and_weights(density)
     top = float(np.abs(np.where(weight > 0, node, 0)).max())
-    size = int(density.attrs.get("size", 0)) or 1
+    size = size_of(density)
     cuts = [max(c * top, np.finfo(np.float64).tiny) for c in (near_zero, negative, outlying)]
-    zero = share(node, weight, -cuts[0], cuts[0])
-    below = share(node, weight, -math.inf, -cuts[1])
-    inner = share(node, weight, -cuts[2], cuts[2])
-    outer = Share(size * (1 - inner.sample), size * (1 - inner.high), size * (1 - inner.low))
+    zero = share(node, weight, -cuts[0], cuts[0], size)
+    below = share(node, weight, -math.inf, -cuts[1], size)
+    inner = share(node, weight, -cuts[2], cuts[2], size)
+    all_of = size or 1
+    outer = Share(
+        all_of * (1 - inner.sample),
+        all_of * inner.error,
+        all_of * (1 - inner.high),
+        all_of * (1 - inner.low),
+    )
     edges = {"bulk_low": tail, "bulk_high": 1 - tail}
+    powers = {
+        "mean": (node, "mean eigenvalue"),
+        "second_moment": (node**2, "mean squared eigenvalue"),
+    }
     plain = {
-        "mean": ((weight * node).sum(1), "mean eigenvalue"),
-        "second_moment": ((weight * node**2).sum(1), "mean squared eigenvalue"),
+        name: ((weight * f).sum(1), probe_error(f, weight, size), label)
+        for name, (f, label) in powers.items()
     }
     return results.dataset(
         "spectral_summary",
@@ -176,7 +197,7 @@ def spectral_summary(
             **_described("near_zero_mass", zero, "share of eigenvalues near zero"),
             **_described("negative_mass", below, "share of negative eigenvalues"),
             **_described("outliers", outer, "number of eigenvalues far from zero"),
-            **{k: v for n, q in edges.items() for k, v in _edge(n, node, weight, q).items()},
+            **{k: v for n, q in edges.items() for k, v in _edge(n, node, weight, q, size).items()},
             **{k: v for n, p in plain.items() for k, v in _plain(n, *p).items()},
         },
         {"probe": np.arange(len(node))},
@@ -196,18 +217,18 @@ def _edge(
     node: Float64[np.ndarray, "probe step"],
     weight: Float64[np.ndarray, "probe step"],
     q: float,
+    size: int | None,
 ) -> dict[str, results.Variable]:
     """A quantile: for each probe the first node up to which at least `q` of the weight lies.
 
     That of the probe's own measure lies between the neighbors (Chebyshev, Markov, Stieltjes).
     """
-    reached = np.cumsum(weight, axis=1) >= q - 1e-12
-    first = np.where(reached.any(1), reached.argmax(1), node.shape[1] - 1)
+    first = first_reached(weight, q)
     beside = np.pad(node, ((0, 0), (1, 1)), constant_values=np.nan)
     low, sample, high = (beside[np.arange(len(node)), first + k] for k in (0, 1, 2))
     label = f"quantile {q:g} of the spectrum"
     return {
-        **_plain(name, sample, label),
+        **_plain(name, sample, quantile_error(node, weight, q, size), label),
         f"{name}_low": ((), low.mean(), {"long_name": "lower bound from the nodes"}),
         f"{name}_high": ((), high.mean(), {"long_name": "upper bound from the nodes"}),
     }
@@ -219,7 +240,7 @@ def _described(name: str, found: Share, label: str) -> dict[str, results.Variabl
     error = "standard_error" if name == "mass" else f"{name}_error"
     return {
         name: ((), found.sample.mean(), {"long_name": label}),
-        error: ((), _error(found.sample), {"long_name": "standard error over probes"}),
+        error: ((), found.error, {"long_name": "standard error over probes"}),
         f"{prefix}low": ((), found.low, {"long_name": "lower bound from the nodes"}),
         f"{prefix}high": ((), found.high, {"long_name": "upper bound from the nodes"}),
         sample: (("probe",), found.sample, {"long_name": f"{label}, seen by one probe"}),
@@ -227,18 +248,13 @@ def _described(name: str, found: Share, label: str) -> dict[str, results.Variabl
 
 
 def _plain(
-    name: str, sample: Float64[np.ndarray, " probe"], label: str
+    name: str, sample: Float64[np.ndarray, " probe"], error: float, label: str
 ) -> dict[str, results.Variable]:
     return {
         name: ((), sample.mean(), {"long_name": label}),
-        f"{name}_error": ((), _error(sample), {"long_name": "standard error over probes"}),
+        f"{name}_error": ((), error, {"long_name": "standard error over probes"}),
         f"{name}_sample": (("probe",), sample, {"long_name": f"{label}, seen by one probe"}),
     }
-
-
-def _error(sample: Float64[np.ndarray, " probe"]) -> float:
-    count = len(sample)
-    return float(sample.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
 
 
 def _require_share(name: str, value: float, most: float) -> None:

@@ -10,6 +10,7 @@ import xarray as xr
 from jaxtyping import Float64
 
 from theodolite import results
+from theodolite.curvature.probe_errors import probe_error
 from theodolite.curvature.saddle_counts import counted_below, masses_below, verdicts
 from theodolite.curvature.spectrum import probe_quadrature
 from theodolite.errors import InvalidArgument
@@ -106,7 +107,7 @@ def saddle_index(
     rules = [probe_quadrature(operator, steps=depth, seed=seed, probe=p) for p in range(probes)]
     used = end.products + sum(rule.products for rule in rules)
     facts = {"method": "lanczos", "products": used, "seed": seed, "steps": depth, "probes": probes}
-    return _dataset(operator, taus, end, _sampled(rules, taus * end.scale), facts)
+    return _dataset(operator, taus, end, _sampled(rules, taus * end.scale, operator.size), facts)
 
 
 def _exact(end: LowEnd, taus: Float64[np.ndarray, " tau"]) -> dict[str, results.Variable]:
@@ -123,13 +124,12 @@ def _exact(end: LowEnd, taus: Float64[np.ndarray, " tau"]) -> dict[str, results.
 
 
 def _sampled(
-    rules: Sequence[Quadrature], cuts: Float64[np.ndarray, " tau"]
+    rules: Sequence[Quadrature], cuts: Float64[np.ndarray, " tau"], size: int
 ) -> dict[str, results.Variable]:
     """The curve of the mean spectral measure of some probes."""
     node, weight = (np.stack([getattr(r, k) for r in rules]) for k in ("node", "weight"))
     mass, low, high = masses_below(node, weight, cuts)
-    several = len(rules) > 1
-    error = mass.std(0, ddof=1) / len(rules) ** 0.5 if several else np.full(len(cuts), np.nan)
+    error = np.array([probe_error((node < -cut).astype(np.float64), weight, size) for cut in cuts])
     means = {"index": mass.mean(0), "index_low": low.mean(0), "index_high": high.mean(0)}
     words = {"long_name": "share of negative eigenvalues seen by one probe"}
     return {

@@ -13,6 +13,7 @@ from jaxtyping import Float64, Int
 from scipy.special import ndtr
 
 from theodolite import results
+from theodolite.curvature.probe_errors import probe_error
 from theodolite.errors import InvalidArgument
 
 Scale = Literal["linear", "log"]
@@ -136,8 +137,8 @@ def negative_mass(density: xr.Dataset, *, threshold: float = 1e-3) -> xr.Dataset
     Returns
     -------
     xarray.Dataset
-        ``negative_mass`` and its ``standard_error`` over the probes (0-d; NaN with one probe:
-        there is no error bar), ``low`` and ``high`` (0-d), ``sample(probe)``.
+        ``negative_mass`` and its ``standard_error`` over the probes (0-d), ``low`` and ``high``
+        (0-d), ``sample(probe)``.
 
     Notes
     -----
@@ -169,7 +170,8 @@ def negative_mass(density: xr.Dataset, *, threshold: float = 1e-3) -> xr.Dataset
     below = (node < -threshold * np.abs(node).max()).sum(1)
     low, sample, high = (mass_of_first(weight, below + shift) for shift in (-1, 0, 1))
     count = len(sample)
-    error = float(sample.std(ddof=1)) / np.sqrt(count) if count > 1 else float("nan")
+    inside = (np.arange(node.shape[1]) < below[:, None]).astype(np.float64)
+    error = probe_error(inside, weight, size_of(density))
     return results.dataset(
         "negative_mass",
         {
@@ -245,6 +247,11 @@ def _cell_averages(
     for step in range(place.shape[1]):
         mass += weight[:, step, None] * ndtr((edge - place[:, step, None]) / kernel)
     return np.asarray(np.diff(mass, axis=1) / np.diff(edge))
+
+
+def size_of(density: xr.Dataset) -> int | None:
+    """The number of eigenvalues, where the result says it."""
+    return int(density.attrs.get("size", 0)) or None
 
 
 def settings_of(density: xr.Dataset) -> dict[str, object]:

@@ -13,6 +13,7 @@ import xarray as xr
 from jaxtyping import Float64
 
 from theodolite import results
+from theodolite.curvature.probe_errors import probe_error
 from theodolite.curvature.smoothing import nodes_and_weights, settings_of
 from theodolite.errors import InvalidArgument
 
@@ -46,10 +47,10 @@ def effective_dimension(
     Returns
     -------
     xarray.Dataset
-        ``effective_dimension``, ``standard_error`` (0-d; NaN with one probe) and
-        ``sample(probe)``, whose mean and spread they are; ``quadrature_change`` (0-d), what the
-        second half of the steps changed. For a 95 % interval use Student's t with
-        ``probes - 1`` degrees of freedom.
+        ``effective_dimension``, ``standard_error`` (0-d) and ``sample(probe)``, whose mean it
+        is; ``quadrature_change`` (0-d), what the second half of the steps changed. The error is
+        from the spread of the probes and the variance that the sum has by its rules; for a 95 %
+        interval use Student's t with ``probes + 7`` degrees of freedom.
 
     Notes
     -----
@@ -162,7 +163,8 @@ def _summed(
     sample = np.array([size * _integral(*rule, function) for rule in rules])
     half = np.array([size * _coarse(*rule, size, function) for rule in rules])
     count = len(sample)
-    error = float(sample.std(ddof=1)) / np.sqrt(count) if count > 1 else float("nan")
+    used = np.where(weight > 0, node, node[weight > 0].max())
+    error = size * probe_error(function(used), weight, size)
     change = abs(float((sample - half).mean()))
     return results.dataset(
         quantity,

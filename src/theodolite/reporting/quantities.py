@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from theodolite.plots import line_from_plane, negative_share
+from theodolite.curvature import negative_mass
+from theodolite.plots import finished, line_from_plane
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number
 from theodolite.results import OK
@@ -120,7 +121,9 @@ def negative_weight(contents: Contents) -> Number | None:
     written = contents.number("negative_weight")
     if written is not None or contents.spectrum is None:
         return written
-    return mean_with_error(100 * negative_share(contents.spectrum), "%")
+    found = negative_mass(finished(contents.spectrum))
+    value, error = (100 * float(found[name]) for name in ("negative_mass", "standard_error"))
+    return Number(value, error, unit="%")
 
 
 def largest_eigenvalue(contents: Contents) -> Number | None:

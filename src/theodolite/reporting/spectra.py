@@ -7,16 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import xarray as xr
-from scipy.special import stdtr
 
 from theodolite.plots import plain
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number, text
 from theodolite.reporting.spectrum_values import facts_of, node_rows
 from theodolite.reporting.tables import Table, spread_out
-
-ENOUGH = 5
-"""Probes from which on an error over them is taken as it is."""
 
 
 def summary_table(contents: Contents) -> Table | None:
@@ -46,20 +42,6 @@ def probes_of(contents: Contents) -> str:
         return "probes"
     done = contents.spectrum["node"].dropna("probe").sizes["probe"]
     return f"{done} probe{'' if done == 1 else 's'}"
-
-
-def few_probes_note(contents: Contents) -> str:
-    """How rough an error from so few probes is; empty for more of them."""
-    if contents.spectrum is None:
-        return ""
-    done = contents.spectrum["node"].dropna("probe").sizes["probe"]
-    if not 2 <= done < ENOUGH:
-        return ""
-    beyond = 100 * 2 * float(stdtr(done - 1, -2.0))
-    return (
-        f"Errors from {done} probes are rough: the true value is more than two of them away in "
-        f"{beyond:.0f} of 100 cases (--probes)."
-    )
 
 
 def norm_table(contents: Contents) -> Table | None:
