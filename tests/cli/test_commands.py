@@ -284,4 +284,7 @@ def test_failed_units_are_told_and_tried_again(call, monkeypatch):
     fine.append(True)
     assert call("resume", "runs/a").code == 1
     assert call("resume", "runs/a", "--retry-failed").code == 0
+    monkeypatch.chdir("runs/a")
+    assert call("resume", ".").code == 0
+    monkeypatch.chdir("../..")
     assert os.listdir("runs") == ["a"]

@@ -51,6 +51,10 @@ LINES = ("--measures", "lines", "-o", "runs/a")
         (["line", "mine.py:build", "--normalize", "layers"], "filter, layer, model, none"),
         (["spectrum", "mine.py:build", "--probes", "0"], "probes of spectrum"),
         (["resume", "nowhere"], "holds no run to resume"),
+        (["status", "nowhere"], "no such folder"),
+        (["report", "nowhere"], "holds no results"),
+        (["compare", "nowhere", "nowhere"], "holds no results"),
+        (["survey", "mine.py:build", "--checkpoint", "none.pt"], "there is no file"),
         (["status"], "RUN"),
         (["report"], "no run was given"),
         (["list", "models"], "measures"),
@@ -71,10 +75,6 @@ def test_wrong_usage_is_named_with_code_two_and_nothing_is_written(call, place, 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["status", "nowhere"], "no such folder"),
-        (["report", "nowhere"], "holds no results"),
-        (["compare", "nowhere", "nowhere"], "holds no results"),
-        (["survey", "mine.py:build", "--checkpoint", "none.pt"], "there is no file"),
         (["survey", "broken.py"], "ZeroDivisionError"),
         (["survey", "mine.py:build", "-o", "mine.py/run"], "is a file"),
     ],
@@ -221,7 +221,7 @@ def test_a_closed_pipe_a_closed_stdin_and_a_plain_locale():
     assert done.stderr == ""
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     done = shell("theodolite --help <&-; theodolite status nowhere", **plain)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Usage" in done.stdout
     assert "Traceback" not in done.stderr
 

@@ -16,6 +16,9 @@ FAILED, USAGE, INCOMPLETE, PIPE = 1, 2, 3, 141
 TARGETS_OWN = ("E-S23",)
 """Errors raised by the code of the user's target: the command itself was right."""
 
+NOT_THERE = ("E-K07", "E-T60")
+"""A folder or a file that was named and does not exist: the command was wrong."""
+
 
 def told(error: TheodoliteError, *, debug: bool = False) -> int:
     """Print an error of ours; returns 2 where the command was wrong, else 1."""
@@ -23,7 +26,7 @@ def told(error: TheodoliteError, *, debug: bool = False) -> int:
         traceback.print_exception(error)
     terminal.say("Error: " + "\n".join(error.lines()))
     wrong = isinstance(error, InvalidArgument | RunMismatch) and error.code not in TARGETS_OWN
-    return USAGE if wrong else FAILED
+    return USAGE if wrong or error.code in NOT_THERE else FAILED
 
 
 def usage(error: CycloptsError, *, debug: bool = False) -> int:

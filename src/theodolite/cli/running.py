@@ -151,7 +151,7 @@ def seconds_of(time_budget: str | None) -> float | None:
 
 def resumed(run: str, **how: Any) -> int:
     """Continue the run in a folder from its own configuration."""
-    path = run_path(run)
+    path = run_path(run if Path(run).name not in ("", "..") else Path(run).resolve())
     places = [path, *(folder for _, folder in shard_folders(path))]
     files = [p / "config.toml" for p in places if (p / "config.toml").exists()]
     if not files:
@@ -212,7 +212,7 @@ def on_threads(job: Job) -> int:
     if job.spread.launcher is not None:
         return launching.launched(job.spread, job.engine, job.configuration, job.path, job.as_json)
     terminal.say(f"Store    {job.path}  (resumable)")
-    finished = with_signals(job, target, plan)
+    finished = with_signals(job, target, plan, per_pass)
     return concluded(job, finished)
 
 
@@ -250,7 +250,7 @@ def kept(job: Job, target: Target) -> Store | None:
     return reading_store(place) if (place / "zarr.json").exists() else None
 
 
-def with_signals(job: Job, target: Target, plan: Plan) -> Finished:
+def with_signals(job: Job, target: Target, plan: Plan, per_pass: float) -> Finished:
     """Do the work; stopped from outside, say how to go on."""
     try:
         with terminating(), watching.watching(plan) as watch:
@@ -265,6 +265,7 @@ def with_signals(job: Job, target: Target, plan: Plan) -> Finished:
                 watch=watch,
                 command=["theodolite", *sys.argv[1:]],
                 engine=job.engine,
+                per_pass=per_pass,
             )
     except (KeyboardInterrupt, SystemExit):
         terminal.say(scale_lines.stopped(job.engine, job.path))

@@ -9,9 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds a unit by group, seconds a forward pass over all of them, and the workers.
+    """Seconds a unit by group, seconds a forward pass, and the workers.
 
     ``passes`` is what a unit of each group costs in forward passes, also of groups not begun.
+    ``per_pass`` is what was timed before the run began; without it, the mean over the units, in
+    which a first unit of a pass or two counts what it had to load as well.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -29,17 +31,21 @@ def pace(records: Iterable[Mapping[str, Any]]) -> Pace:
     (3.0, 2)
     """
     passes: dict[str, float] = {}
+    timed: float | None = None
     spent: dict[str, list[float]] = {}
     workers = 1
     for record in records:
         if record.get("event") == "plan":
             passes, workers = dict(record["passes"]), int(record["workers"])
+            timed = record.get("per_pass", timed)
         elif record.get("event") == "unit":
             spent.setdefault(str(record["group"]), []).append(float(record["seconds"]))
     cost = sum(passes.get(name, 0.0) * len(times) for name, times in spent.items())
     known = sum(sum(times) for name, times in spent.items() if name in passes)
     seconds = {name: sum(times) / len(times) for name, times in spent.items()}
-    return Pace(seconds, passes, known / cost if cost else None, workers)
+    if timed is None and cost:
+        timed = known / cost
+    return Pace(seconds, passes, timed, workers)
 
 
 def seconds_left(left: Mapping[str, int], known: Pace) -> float | None:
