@@ -61,14 +61,15 @@ def test_the_ends_of_the_spectrum_carry_their_own_residuals():
 
 
 def test_negative_mass_is_averaged_over_probes_that_are_done():
-    # kills: counting rounding noise around zero, weighing unfinished probes as zero
+    # kills: counting rounding noise around zero, weighing unfinished probes as zero, an error of
+    # probes that all see the same where the nodes leave 0 to 70 % open
     node = np.array([[-1.0, -1e-9, 5.0], [-2.0, 0.0, 5.0], [np.nan] * 3])
     weight = np.array([[0.1, 0.6, 0.3], [0.3, 0.4, 0.3], [np.nan] * 3])
     spectrum = xr.Dataset(
         {k: (("probe", "step"), v) for k, v in (("node", node), ("weight", weight))}
     )
     found = numbers(spectrum=spectrum)["negative_weight"]
-    assert (found["value"], found["error"]) == (pytest.approx(20.0), pytest.approx(10.0))
+    assert (found["value"], found["error"]) == (pytest.approx(20.0), pytest.approx(50.0))
     assert found["note"] == "the nodes allow 0 to 70 %"
     assert numbers(spectrum=spectrum.isel(probe=[2])) == {}
 

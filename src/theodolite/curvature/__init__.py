@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from theodolite.curvature.random_spectra import semicircle as semicircle
     from theodolite.curvature.random_spectra import semicircle_distance as semicircle_distance
     from theodolite.curvature.saddle_indices import saddle_index as saddle_index
+    from theodolite.curvature.smoothing import mass_error as mass_error
     from theodolite.curvature.smoothing import negative_mass as negative_mass
     from theodolite.curvature.smoothing import smooth as smooth
     from theodolite.curvature.spectral_functions import effective_dimension as effective_dimension
@@ -52,6 +53,7 @@ _HOMES = {
     "layer_table": "layer_shares",
     "log_determinant": "spectral_functions",
     "moment": "spectrum",
+    "mass_error": "smoothing",
     "negative_mass": "smoothing",
     "nonconvex": "nonconvexity",
     "probe_quadrature": "spectrum",
@@ -81,6 +83,7 @@ __all__ = [
     "layer_spectrum",
     "layer_table",
     "log_determinant",
+    "mass_error",
     "moment",
     "negative_mass",
     "nonconvex",

@@ -186,6 +186,17 @@ def negative_mass(density: xr.Dataset, *, threshold: float = 1e-3) -> xr.Dataset
     )
 
 
+def mass_error(mass: xr.Dataset) -> float:
+    """The error to tell of a `negative_mass`: of the probes, or of the nodes where that is more.
+
+    Where the nodes do not resolve the cut the share lies anywhere between ``low`` and ``high``,
+    and the spread of the probes, which all see the same, says nothing of that.
+    """
+    value = float(mass["negative_mass"])
+    beside = value - float(mass["low"]), float(mass["high"]) - value
+    return float(np.nanmax([float(mass["standard_error"]), *beside]))
+
+
 def mass_of_first(
     weight: Float64[np.ndarray, "probe step"], count: Int[np.ndarray, " probe"]
 ) -> Float64[np.ndarray, " probe"]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from theodolite.curvature import negative_mass
+from theodolite.curvature import mass_error, negative_mass
 from theodolite.plots import finished, line_from_plane
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.numbers import Number
@@ -117,13 +117,12 @@ def diverged(contents: Contents) -> tuple[int, int]:
 
 
 def negative_weight(contents: Contents) -> Number | None:
-    """Percent of the spectrum's weight below zero; the error is over probes."""
+    """Percent of the spectrum's weight below zero; the error is `mass_error`."""
     written = contents.number("negative_weight")
     if written is not None or contents.spectrum is None:
         return written
     found = negative_mass(finished(contents.spectrum))
-    value, error = (100 * float(found[name]) for name in ("negative_mass", "standard_error"))
-    return Number(value, error, unit="%")
+    return Number(100 * float(found["negative_mass"]), 100 * mass_error(found), unit="%")
 
 
 def largest_eigenvalue(contents: Contents) -> Number | None:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from theodolite.curvature.nonconvexity import convexity_facts
-from theodolite.curvature.smoothing import negative_mass
+from theodolite.curvature.smoothing import mass_error, negative_mass
 from theodolite.surveys.headline_barriers import barrier_numbers
 from theodolite.surveys.headline_edges import edge_numbers
 from theodolite.surveys.width import RISE, widths
@@ -181,11 +181,11 @@ def negative_number(spectrum: xr.Dataset) -> dict[str, Any] | None:
     explain = (
         "The share of directions with negative curvature (more than "
         f"{mass.attrs['threshold']:g} of the largest below zero), averaged over random probes; "
-        "in brackets what the nodes of these probes allow: other probes may lie elsewhere."
+        "the error is that of the probes, or what their nodes leave open where that is more."
     )
     ends = (f"{v:.0f}" if v == 0 or v >= 10 else f"{v:.2g}" for v in (low, high))
     note = f"the nodes allow {' to '.join(ends)} %"
-    value, error = 100 * float(mass["negative_mass"]), 100 * float(mass["standard_error"])
+    value, error = 100 * float(mass["negative_mass"]), 100 * mass_error(mass)
     return number("negative_weight", "Spectrum below zero", value, error, "%", explain) | {
         "note": note
     }

@@ -12,8 +12,8 @@ import xarray as xr
 from theodolite.curvature import eigenpairs
 from theodolite.errors import InvalidArgument, NotConverged
 from theodolite.objective import Objective
-from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.hessians import steady_hessian
+from theodolite.surveys.groups import Group, Tell, Unit
+from theodolite.surveys.measures.hessians import steady_hessian, told_products
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, share_of, warn_of_fewer
 from theodolite.surveys.measures.warm_starts import LAYOUT, WarmStart, layout, warm_start
 from theodolite.surveys.plan import Measure
@@ -43,10 +43,16 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
         "eigenvalues",
         "eigenvalues",
         partial(opening, asked, tolerance, seed, most, folder),
-        passes=PRODUCT * (EXPECTED_PRODUCTS + PRODUCTS_A_PAIR * max(0, count - 2)),
+        passes=PRODUCT * products_of(count),
         vectors=2 * count + 24 + HOLDS,
+        told=True,
     )
     return (group,)
+
+
+def products_of(count: int) -> int:
+    """Products that so many pairs mostly take."""
+    return EXPECTED_PRODUCTS + PRODUCTS_A_PAIR * max(0, count - 2)
 
 
 def opening(
@@ -63,9 +69,10 @@ def opening(
     vectors = count * operator.size <= most
     how: dict[str, Any] = {"which": "both", "tolerance": tolerance, "seed": seed, "start": start}
 
-    def unit(_: int) -> xr.Dataset:
+    def unit(_: int, tell: Tell | None = None) -> xr.Dataset:
+        counted = told_products(operator, tell, products_of(count))
         try:
-            found = eigenpairs(operator, count=count, vectors=vectors, **how)
+            found = eigenpairs(counted, count=count, vectors=vectors, **how)
         except NotConverged as error:
             if not isinstance(error.result, xr.Dataset):
                 raise

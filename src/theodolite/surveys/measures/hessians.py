@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from theodolite.errors import TheodoliteWarning, UnsupportedModel
 from theodolite.linalg import Operator
 from theodolite.objective import Objective
 from theodolite.operators import hessian
+from theodolite.surveys.groups import Tell
 
 VARYING = (
     "batches_kept",
@@ -47,6 +50,22 @@ def steady_hessian(objective: Objective) -> Operator:
         )
     facts = settled(made.facts, reason)
     return Operator(made.matvec, made.size, made.dtype, made.label, made.device, facts=facts)
+
+
+def told_products(operator: Operator, tell: Tell | None, most: float | int) -> Operator:
+    """`operator`, with a word after every product of how many there have been."""
+    if tell is None:
+        return operator
+    made = 0
+
+    def counted(vector: Tensor) -> Tensor:
+        nonlocal made
+        found = operator.matvec(vector)
+        made += 1
+        tell(f"{made:,} products of about {most:,.0f}" if made <= most else f"{made:,} products")
+        return found
+
+    return replace(operator, matvec=counted, matmat=None)
 
 
 def steady_engine(objective: Objective) -> str:

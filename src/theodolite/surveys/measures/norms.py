@@ -11,7 +11,7 @@ import xarray as xr
 from theodolite.curvature import frobenius_norm, layer_diagonals
 from theodolite.linalg import Operator
 from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.hessians import steady_hessian
+from theodolite.surveys.measures.hessians import steady_hessian, told_products
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of
 from theodolite.surveys.target import Target
 
@@ -33,21 +33,23 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
         Group(
             "frobenius_norm",
             "spectrum",
-            partial(opening, norm),
+            partial(opening, norm, 2 * probes),
             passes=2 * PRODUCT * probes,
             vectors=3 * probes + HOLDS,
+            told=True,
         ),
         Group(
             "layer_diagonals",
             "spectrum",
-            partial(opening, entries),
+            partial(opening, entries, probes),
             passes=PRODUCT * probes,
             vectors=14 + HOLDS,
+            told=True,
         ),
     )
 
 
-def opening(measured: Measured, target: Target) -> Unit:
+def opening(measured: Measured, probes: int, target: Target) -> Unit:
     """Prepare the Hessian."""
     operator = steady_hessian(target.objective)
-    return lambda _: measured(operator, target)
+    return lambda _, tell=None: measured(told_products(operator, tell, probes), target)

@@ -15,7 +15,7 @@ from theodolite.errors import InvalidArgument, NotConverged
 from theodolite.objective import Objective
 from theodolite.surveys.groups import Group, Tell, Unit
 from theodolite.surveys.measures.escapes import FOUND, Search, escape_groups
-from theodolite.surveys.measures.hessians import steady_hessian
+from theodolite.surveys.measures.hessians import steady_hessian, told_products
 from theodolite.surveys.measures.settings import (
     DOUBLE,
     HOLDS,
@@ -68,6 +68,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
             partial(opening, dict(settings), seed),
             passes=PRODUCT * index,
             vectors=held,
+            told=True,
         )
     ]
     if settings["search"] != "none":
@@ -118,10 +119,12 @@ def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
     operator = steady_hessian(target.objective)
     size = operator.size
     warn_of_fewer(settings["count"], size, "count of saddles", USUAL)
+    most, _ = cost_of_index(settings, size)
 
-    def unit(_: int) -> xr.Dataset:
+    def unit(_: int, tell: Tell | None = None) -> xr.Dataset:
+        counted = told_products(operator, tell, most)
         try:
-            return saddle_index(operator, **index_of(settings, size), seed=seed)
+            return saddle_index(counted, **index_of(settings, size), seed=seed)
         except NotConverged as error:
             if not isinstance(error.result, xr.Dataset):
                 raise

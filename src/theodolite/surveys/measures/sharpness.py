@@ -14,17 +14,18 @@ from theodolite import results
 from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
 from theodolite.sharpness import layer_rescaling, predicted_rise
-from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.groups import Group, Tell, Unit
 from theodolite.surveys.measures.hessians import steady_engine
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT
 from theodolite.surveys.measures.sharpness_rows import (
+    Measured,
     Row,
     Setup,
-    at,
     basic_rows,
     further_rows,
     linear_layers,
     origin_of,
+    tried,
 )
 from theodolite.surveys.measures.sharpness_settings import checked, factor_of, settings
 from theodolite.surveys.measures.valleys import valley_groups
@@ -58,6 +59,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
             opened,
             passes=twice * cost(target.objective, settings),
             vectors=held(settings),
+            told=True,
         ),
         Group(
             "predicted_rise",
@@ -101,21 +103,34 @@ def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
     objective = target.objective
     setup = Setup(objective, settings, steady_engine(objective), seed)
 
-    def unit(_: int) -> xr.Dataset:
+    def unit(_: int, tell: Tell | None = None) -> xr.Dataset:
         measures = basic_rows(setup)
         if settings["definitions"] == "all":
             measures |= further_rows(setup)
-        found = at(measures, objective.start)
+        found = at(measures, objective.start, tell)
         rows = {k: r for k, r in found.items() if isinstance(r, Row)}
         left = [f"{k}: {why}" for k, why in found.items() if isinstance(why, str)]
         other, why = rescaled(objective, factor_of(settings))
         again: dict[str, Row | str] = {}
         if other is not None:
-            again = at({k: measures[k] for k in rows}, other)
+            again = at({k: measures[k] for k in rows}, other, tell, ", rescaled")
         notes = {"not_rescaled": why, "left_out": left, "no_valleys": no_valleys(target, settings)}
         return described(objective, rows, again, {**settings, **notes, "seed": seed})
 
     return unit
+
+
+def at(
+    measures: Mapping[str, Measured], theta: Tensor, tell: Tell | None = None, where: str = ""
+) -> dict[str, Row | str]:
+    """Every measure at a point, each announced before it is made."""
+    found = {}
+    for number, (name, measure) in enumerate(measures.items(), start=1):
+        if tell is not None:
+            words = name.replace("_", " ")
+            tell(f"{words}, {number} of {len(measures)}{where}")
+        found[name] = tried(measure, theta)
+    return found
 
 
 def no_valleys(target: Target, settings: Mapping[str, Any]) -> str:

@@ -286,8 +286,3 @@ def row(found: xr.Dataset, name: str, kind: str, setting: str) -> Row:
     unseen = found.attrs["invariant_under"]
     names = (unseen,) if isinstance(unseen, str) else tuple(unseen)
     return Row(value, error, kind, setting, names)
-
-
-def at(measures: Mapping[str, Measured], theta: Tensor) -> dict[str, Row | str]:
-    """Every measure at a point."""
-    return {name: tried(measure, theta) for name, measure in measures.items()}

@@ -12,9 +12,9 @@ import xarray as xr
 
 from theodolite.curvature import assembled_density, probe_quadrature, spectral_facts
 from theodolite.errors import InvalidArgument
-from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.groups import Group, Tell, Unit
 from theodolite.surveys.measures import layers, norms
-from theodolite.surveys.measures.hessians import steady_hessian
+from theodolite.surveys.measures.hessians import steady_hessian, told_products
 from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, flag_of
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
@@ -37,6 +37,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
             passes=PRODUCT * steps,
             vectors=steps + HOLDS,
             finish=partial(summed, damping),
+            told=True,
         )
     ]
     if wanted:
@@ -74,8 +75,9 @@ def opening(steps: int, probes: int, seed: int, target: Target) -> Unit:
     """Prepare the Hessian; probe `k` depends on the seed and `k` alone."""
     operator = steady_hessian(target.objective)
 
-    def unit(probe: int) -> xr.Dataset:
-        rule = probe_quadrature(operator, steps=steps, seed=seed, probe=probe)
+    def unit(probe: int, tell: Tell | None = None) -> xr.Dataset:
+        counted = told_products(operator, tell, steps)
+        rule = probe_quadrature(counted, steps=steps, seed=seed, probe=probe)
         alone = assembled_density(
             [rule], label=operator.label, size=operator.size, seed=seed, facts=operator.facts
         )
