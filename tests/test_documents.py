@@ -46,7 +46,14 @@ def test_the_lines_of_the_readme_work_as_written(empty_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("page", "count"),
-    [("optimizers", 8), ("curvature", 5), ("sharpness", 3), ("saddles", 4), ("symmetry", 6)],
+    [
+        ("optimizers", 8),
+        ("curvature", 5),
+        ("sharpness", 3),
+        ("saddles", 4),
+        ("symmetry", 6),
+        ("averaging", 7),
+    ],
 )
 def test_the_lines_of_a_page_work_as_written(page: str, count: int, empty_folder: Path) -> None:
     # Kills: any change of a public name or argument that the page uses.

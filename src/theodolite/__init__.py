@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from theodolite import results as results
     from theodolite import studies as studies
     from theodolite import training as training
+    from theodolite.averaging import average as average
+    from theodolite.averaging import averaged_state as averaged_state
+    from theodolite.averaging import compare_ensembles as compare_ensembles
+    from theodolite.averaging import curve_members as curve_members
+    from theodolite.averaging import ensemble as ensemble
+    from theodolite.averaging import soup as soup
     from theodolite.certificates import certify as certify
     from theodolite.connectivity import barrier as barrier
     from theodolite.connectivity import barrier_matrix as barrier_matrix
@@ -121,7 +127,9 @@ _HOMES = {
     "Target": "surveys",
     "adam_direction": "directions",
     "adaptive_sharpness": "sharpness",
+    "average": "averaging",
     "average_sharpness": "sharpness",
+    "averaged_state": "averaging",
     "barrier": "connectivity",
     "barrier_matrix": "connectivity",
     "batch_gradient_norms": "noise",
@@ -131,15 +139,18 @@ _HOMES = {
     "blocks": "operators",
     "certify": "certificates",
     "compare": "surveys",
+    "compare_ensembles": "averaging",
     "convexity": "curvature",
     "critical_point": "curvature",
     "curve": "connectivity",
+    "curve_members": "averaging",
     "diagonal": "curvature",
     "directional_curvature": "sharpness",
     "effective_dimension": "curvature",
     "eigenpairs": "curvature",
     "eigenvector_directions": "directions",
     "empirical_fisher": "operators",
+    "ensemble": "averaging",
     "escape_time": "curvature",
     "example_gradient_norms": "noise",
     "examples_needed": "results",
@@ -183,6 +194,7 @@ _HOMES = {
     "shifted_valley": "sharpness",
     "signal_to_noise": "noise",
     "smith_le_noise_scale": "noise",
+    "soup": "averaging",
     "spectral_density": "curvature",
     "spectral_mass": "curvature",
     "spectral_summary": "curvature",
@@ -214,7 +226,9 @@ __all__ = [
     "__version__",
     "adam_direction",
     "adaptive_sharpness",
+    "average",
     "average_sharpness",
+    "averaged_state",
     "barrier",
     "barrier_matrix",
     "batch_gradient_norms",
@@ -224,9 +238,11 @@ __all__ = [
     "blocks",
     "certify",
     "compare",
+    "compare_ensembles",
     "convexity",
     "critical_point",
     "curve",
+    "curve_members",
     "datasets",
     "diagonal",
     "directional_curvature",
@@ -234,6 +250,7 @@ __all__ = [
     "eigenpairs",
     "eigenvector_directions",
     "empirical_fisher",
+    "ensemble",
     "errors",
     "escape_time",
     "example_gradient_norms",
@@ -282,6 +299,7 @@ __all__ = [
     "shifted_valley",
     "signal_to_noise",
     "smith_le_noise_scale",
+    "soup",
     "spectral_density",
     "spectral_mass",
     "spectral_summary",

@@ -130,6 +130,7 @@ def test_every_panel_says_what_it_shows_and_how_it_misleads(compared: Path) -> N
         "sharpness",
         "noise",
         "connectivity",
+        "averages",
         "valleys",
         "layers",
     )  # each has a test file of its own

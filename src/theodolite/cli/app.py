@@ -24,6 +24,7 @@ GROUPS = {
         "sharpness": ("sharpness:sharpness", "How sharp the loss is, by all definitions."),
         "noise": ("noise:noise", "Gradient noise, and the batch sizes it speaks for."),
         "connect": ("connect:connect", "Loss between weights in files: the barriers."),
+        "average": ("average:average", "One network from weights in files, or their soup."),
         "volume": ("volume:volume", "Loss over grids of three or more axes."),
         "convexity": ("convexity:convexity", "Where around the weights the loss is convex."),
         "shape": ("shape:shape", "Areas, widths, minima and saddles of a run's surfaces."),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import xarray as xr
 
 from theodolite.cli import (
+    average_lines,
     connect_lines,
     edge_lines,
     noise_lines,
@@ -15,7 +16,15 @@ from theodolite.cli import (
     study_lines,
 )
 
-FAMILIES = (spectrum_lines, sharpness_lines, noise_lines, connect_lines, edge_lines, study_lines)
+FAMILIES = (
+    spectrum_lines,
+    sharpness_lines,
+    noise_lines,
+    connect_lines,
+    average_lines,
+    edge_lines,
+    study_lines,
+)
 
 
 def told(tree: xr.DataTree) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from theodolite.cli import (
+    average_lines,
     launching,
     printing,
     result_lines,
@@ -281,6 +282,8 @@ def concluded(job: Job, finished: Finished) -> int:
     terminal.say(printing.headline_lines(tree))
     for text in result_lines.told(tree):
         terminal.say(text)
+    for line in average_lines.written(tree, job.path):
+        terminal.say(line)
     failures = printing.failure_lines(tree)
     if failures:
         terminal.say(failures)

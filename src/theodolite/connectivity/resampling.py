@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 
 from theodolite.objective.stratification import Design
 
@@ -35,7 +36,7 @@ def resampled(
     is drawn with all its rows. A sample by strata is resampled stratum by stratum, and where it
     is a share of a finite population, deviations are scaled by
     ``sqrt(n / (n - 1) * (1 - n / N))`` (Rao, Wu 1988). NaN with fewer than two examples that
-    count, or where a value is not finite.
+    count, where a value is not finite, and for a measure that a resample leaves undefined.
     """
     used = weights > 0
     values, weights = values[:, used], weights[used]
@@ -54,17 +55,20 @@ def resampled(
         made = function(middle + scale * (means - middle))
         return made.reshape(len(made), *picked.shape[:-1])
 
-    found = bootstrap(
-        _strata(used, design),
-        statistic,
-        n_resamples=resamples,
-        batch=max(1, BATCH // count),
-        vectorized=True,
-        axis=-1,
-        confidence_level=level,
-        method="percentile",
-        random_state=rng,
-    ).confidence_interval
+    with warnings.catch_warnings():
+        # a measure that some resamples leave undefined has no interval: NaN says so
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        found = bootstrap(
+            _strata(used, design),
+            statistic,
+            n_resamples=resamples,
+            batch=max(1, BATCH // count),
+            vectorized=True,
+            axis=-1,
+            confidence_level=level,
+            method="percentile",
+            random_state=rng,
+        ).confidence_interval
     return np.asarray(found.low), np.asarray(found.high)
 
 

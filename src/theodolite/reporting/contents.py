@@ -45,6 +45,8 @@ NEEDED = {
     "noise_curvature_alignment": {"alignment", "cosine"},
     "gradient_tail_index": {"stable_index", "hill_index", "p_value", "size"},
     "barrier": {"barrier", "loss", "status"},
+    "average": {"loss", "barrier"},
+    "soup": {"loss", "barrier"},
     "saddle_index": {"index", "verdict", "eigenvalue"},
     "critical_point": {"gradient_norm", "loss"},
     "escape_time": {"steps", "median_steps"},
@@ -103,6 +105,7 @@ class Contents:
     no_noise: Mapping[str, str] = field(default_factory=dict)
     barriers: tuple[xr.Dataset, ...] = ()
     barriers_recomputed: Mapping[int, xr.Dataset] = field(default_factory=dict)
+    averages: xr.Dataset | None = None
     saddles: xr.Dataset | None = None
     critical: xr.Dataset | None = None
     escapes: tuple[xr.Dataset, ...] = ()
@@ -212,6 +215,7 @@ def _contents(tree: Any, label: str | None) -> Contents:
         no_noise={n: str(r.attrs[UNMEASURED]) for n, r in results if UNMEASURED in r.attrs},
         barriers=barriers,
         barriers_recomputed=barriers_again,
+        averages=next(iter((*every("average"), *every("soup"))), None),
         saddles=first("saddle_index"),
         critical=first("critical_point"),
         escapes=every("escape_time"),

@@ -137,6 +137,16 @@ EXPLANATIONS = {
         "The intervals cover the choice of examples, not that of the two trainings.",
         "barriers",
     ),
+    "averages": Explanation(
+        "One network whose weights are the mean of several, beside these and beside their "
+        "ensemble, which averages answers instead of weights: losses and shares of wrong answers, "
+        "and how they change against the members, with intervals that pair examples.",
+        "Weights are averaged only where no barrier parts them; with more than two members the "
+        "mean of all can still be worse than that of any pair. Intervals cover the choice of "
+        "examples, not that of the trainings. The best member and a greedy soup look better than "
+        "they are on the data that chose them.",
+        "averages",
+    ),
     "valleys": Explanation(
         "Training and test loss along the same lines, with the lowest point of each: if the two "
         "valleys are shifted against each other, the shift costs less where they are wide.",

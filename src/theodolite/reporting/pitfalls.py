@@ -127,6 +127,16 @@ PITFALLS = (
         "Garipov et al. 2018, arXiv:1802.10026",
     ),
     Pitfall(
+        "averages",
+        "An average of weights is a network only within a basin",
+        "Between basins the mean of two good networks is a bad one, and nothing warns of it but "
+        "the barrier. BatchNorm statistics belong to the weights they were collected with and "
+        "must be computed anew. What an average gains is mostly less than what other trainings "
+        "would have changed: count seeds before gains. And a soup chosen on some data has no "
+        "honest number on them.",
+        "Izmailov et al. 2018, arXiv:1803.05407; Wortsman et al. 2022, arXiv:2203.05482",
+    ),
+    Pitfall(
         "one-run",
         "The shape of a curve is not a forecast",
         "How the loss looks along a line or over time says little about test accuracy. Use the "

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from theodolite.plots import trust_radius
+from theodolite.reporting.averages_values import average_record
 from theodolite.reporting.connectivity_values import barrier_records
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.definitions import definition_of
@@ -37,6 +38,8 @@ def records_of(contents: Contents) -> dict[str, Any]:
         found["noise"] = noise
     if contents.barriers:
         found["connectivity"] = barrier_records(contents)
+    if contents.averages is not None:
+        found["averages"] = average_record(contents.averages)
     if contents.edge is not None:
         found["edge_of_stability"] = edge_record(contents.edge)
     studies = study_records(contents)

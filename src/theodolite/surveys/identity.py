@@ -20,10 +20,11 @@ NAMES = {
     "checkpoint": "checkpoint (SHA-256)",
     "sharpness.origin": "origin of sharpness (SHA-256)",
     "connectivity.files": "files of weights to connect (SHA-256)",
+    "averaging.files": "files of weights to average (SHA-256)",
 }
 
 
-FILES = (("sharpness", "origin"), ("connectivity", "files"))
+FILES = (("sharpness", "origin"), ("connectivity", "files"), ("averaging", "files"))
 """Settings that are paths of files, or of one, whose content the numbers depend on."""
 
 

@@ -12,6 +12,7 @@ from theodolite.training.loop import Run, train
 from theodolite.training.recipe import Recipe
 from theodolite.training.recorder import Recorder, Recording
 from theodolite.training.sharpness_aware import ASAM, SAM
+from theodolite.training.snapshots import Snapshots, snapshot_steps
 from theodolite.training.steps import Step
 from theodolite.training.swag import SWAG
 from theodolite.training.until import Stop, Trained, train_until
@@ -29,6 +30,7 @@ __all__ = [
     "Recorder",
     "Recording",
     "Run",
+    "Snapshots",
     "Step",
     "Stop",
     "Trained",
@@ -37,6 +39,7 @@ __all__ = [
     "load_weights",
     "recompute_batch_norm",
     "save_state",
+    "snapshot_steps",
     "train",
     "train_together",
     "train_until",

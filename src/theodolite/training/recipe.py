@@ -14,6 +14,7 @@ from torch import nn
 from theodolite.datasets import Split
 from theodolite.errors import InvalidArgument, InvalidData
 from theodolite.training.averaging import EMA, SWA, WeightAverage
+from theodolite.training.cycles import CYCLES, check_cycles, cycle_share
 from theodolite.training.losses import ExampleLoss, example_loss
 from theodolite.training.sharpness_aware import ASAM, SAM
 
@@ -21,7 +22,7 @@ OPTIMIZERS = ("sgd", "gd", "adam", "sam", "asam")
 BASES = ("sgd", "adam")
 AVERAGES = ("none", "swa", "ema")
 RADIUS = {"sam": 0.05, "asam": 0.5}
-SCHEDULES = ("constant", "cosine", "step")
+SCHEDULES = ("constant", "cosine", "step", *CYCLES)
 DEVICES = ("cpu", "cuda")
 
 
@@ -37,7 +38,9 @@ class Recipe:
     "adam", or "sam" and "asam" around ``base_optimizer`` with radius ``rho`` (None: 0.05, for
     "asam" 0.5), ``eta`` for "asam", and one step uphill for each of ``micro_batches`` parts of a
     batch. ``weight_decay`` acts on every parameter, for "adam" as an L2 penalty. ``schedule``
-    is "constant", "cosine" (to zero) or "step" (divided by 10 at 1/2 and 3/4 of the training),
+    is "constant", "cosine" (to zero), "step" (divided by 10 at 1/2 and 3/4 of the training), or
+    one of ``cycles`` equal cycles down to the share ``lowest`` of the rate: "triangular" (down and
+    up again: FGE) or "restarts" (cosines: snapshot ensembles), collected with `Snapshots`,
     after ``warmup`` epochs that rise linearly from zero. An epoch sees every example once, in
     nearly equal batches of at most ``batch_size``.
 
@@ -80,6 +83,8 @@ class Recipe:
     averaging: str = "none"
     averaging_start: float | int = 0.5
     averaging_decay: float | int = 0.999
+    cycles: int = 1
+    lowest: float | int = 0.0
 
     def __post_init__(self) -> None:
         self._check_counts()
@@ -106,6 +111,7 @@ class Recipe:
             ("eta", 0, math.inf),
             ("averaging_start", 0, 1),
             ("averaging_decay", 0, 1),
+            ("lowest", 0, 1),
         ):
             if getattr(self, name) is None:
                 continue
@@ -116,6 +122,7 @@ class Recipe:
                     code="E-T46",
                 )
         example_loss(self.loss, smoothing=self.label_smoothing)
+        check_cycles(self.schedule, self.cycles, self.lowest, self.cycled_steps)
 
     def _check_counts(self) -> None:
         if self.batch_size < 1 or self.epochs < 0:
@@ -181,6 +188,16 @@ class Recipe:
             return 1
         return math.ceil(len(self.data.train[1]) / self.batch_size)
 
+    @property
+    def warmup_steps(self) -> int:
+        """Optimizer steps of ``warmup``."""
+        return round(self.warmup * self.steps_per_epoch)
+
+    @property
+    def cycled_steps(self) -> int:
+        """Optimizer steps after ``warmup``."""
+        return self.epochs * self.steps_per_epoch - self.warmup_steps
+
     def settings(self) -> dict[str, Any]:
         """Every field as numbers and words, with the data's own facts and fingerprint."""
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "data"}
@@ -245,12 +262,16 @@ def learning_rate_share(recipe: Recipe, step: int) -> float:
     """The share of the full learning rate used by the optimizer step after `step` others.
 
     With T steps in all and W of warmup: ``(step + 1) / W`` before W, then 1, or
-    ``(1 + cos(pi u)) / 2`` with ``u = (step - W) / (T - W)``, or 0.1 per passed mark.
+    ``(1 + cos(pi u)) / 2`` with ``u = (step - W) / (T - W)``, or 0.1 per passed mark, or
+    `cycle_share`.
     """
     total = recipe.epochs * recipe.steps_per_epoch
-    warmup = round(recipe.warmup * recipe.steps_per_epoch)
+    warmup = recipe.warmup_steps
     if step < warmup:
         return (step + 1) / warmup
+    if recipe.schedule in CYCLES:
+        last = min(step, total - 1) - warmup  # the scheduler asks once more after the last step
+        return cycle_share(recipe.schedule, last, total - warmup, recipe.cycles, recipe.lowest)
     if recipe.schedule == "cosine":
         done = (step - warmup) / max(total - warmup, 1)
         return 0.5 * (1 + math.cos(math.pi * min(done, 1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from theodolite.surveys.measures.averaging import AVERAGING
 from theodolite.surveys.measures.certificate import CERTIFICATE
 from theodolite.surveys.measures.connectivity import CONNECTIVITY
 from theodolite.surveys.measures.convexity import CONVEXITY
@@ -28,6 +29,7 @@ MEASURES: Mapping[str, Measure] = {
         LINES,
         TRAJECTORY,
         CONNECTIVITY,
+        AVERAGING,
         SPECTRUM,
         EIGENVALUES,
         CONVEXITY,
