@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from theodolite.sharpness.adaptive import adaptive_sharpness as adaptive_sharpness
-    from theodolite.sharpness.average import average_sharpness as average_sharpness
+    from theodolite.sharpness.averaged import average_sharpness as average_sharpness
     from theodolite.sharpness.box import keskar_sharpness as keskar_sharpness
     from theodolite.sharpness.directional import directional_curvature as directional_curvature
     from theodolite.sharpness.expansion import predicted_rise as predicted_rise
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "adaptive_sharpness": "adaptive",
-    "average_sharpness": "average",
+    "average_sharpness": "averaged",
     "directional_curvature": "directional",
     "fisher_rao_norm": "fisher_rao",
     "invariance_table": "invariances",
