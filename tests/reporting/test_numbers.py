@@ -35,7 +35,8 @@ M = "\N{MINUS SIGN}"
         (42.123456789, 3.14e-6, "42.1234568 ± 3.1e-6"),
         (4e-4, 9e-4, "4e-4 ± 9e-4"),
         (2e12, 3e10, "2.00e12 ± 0.03e12"),
-        (1.5, 0.0, "1.50 ± 0"),
+        (1.5, 0.0, "1.5"),
+        (0.38, 0.0, "0.38"),
     ],
 )
 def test_two_digits_of_the_error_decide(value: float, error: float, written: str) -> None:
@@ -86,7 +87,7 @@ def test_what_is_written_is_the_number_to_within_half_a_digit(
     assert bar is not None
     unit = 10.0 ** error_place(error)
     assert abs(read(bar) - error) <= 0.5001 * unit
-    assert abs(read(shown) - sign * value) <= max(0.5001 * unit, 1e-12 * value)
+    assert abs(read(shown) - sign * value) <= max(0.5001 * unit, 1e-9 * value)
 
 
 @given(value=sizes, error=sizes)
@@ -113,5 +114,5 @@ def test_an_error_has_at_most_two_digits(value: float, error: float) -> None:
 
 def test_no_number_has_more_digits_than_a_computation() -> None:
     # Kills: nineteen digits of a float64 because its error is tiny.
-    assert parts(Number(3.480336867748922e30, 5.4e15)) == ("3.480336867749e30", "5.4e15")
-    assert parts(Number(-2 / 3, 1e-14)) == ("\N{MINUS SIGN}0.6666666666667", "1e-14")
+    assert parts(Number(3.480336867748922e30, 5.4e15)) == ("3.480336868e30", "5.4e15")
+    assert parts(Number(-2 / 3, 1e-14)) == ("\N{MINUS SIGN}0.6666666667", "1e-14")

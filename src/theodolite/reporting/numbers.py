@@ -13,7 +13,7 @@ FINEST_PLACE = -5
 """Errors with digits beyond the fifth decimal are written with an exponent of their own."""
 WITHOUT_ERROR = 3
 """Significant digits of a number nobody put an error on."""
-MOST_DIGITS = 13
+MOST_DIGITS = 10
 """Significant digits of any number: a smaller error is written by itself."""
 
 
@@ -50,7 +50,7 @@ def parts(number: Number) -> tuple[str, str | None]:
     number that is not zero is never written as zero.
 
     >>> parts(Number(0.004, 0.31)), parts(Number(12345.0, 120.0)), parts(Number(2 / 3, 1e-14))
-    (('0.004', '0.31'), ('12,340', '120'), ('0.6666666666667', '1e-14'))
+    (('0.004', '0.31'), ('12,340', '120'), ('0.6666666667', '1e-14'))
     """
     value, error = number.value, number.error
     if not math.isfinite(value):
@@ -58,7 +58,7 @@ def parts(number: Number) -> tuple[str, str | None]:
     if number.exact or error is None or not math.isfinite(error):
         return _alone(value, number.exact), None
     if error <= 0:
-        return _alone(value, exact=False), "0"
+        return _alone(value, exact=True), None
     place = error_place(error)
     if value and place < (finest := math.floor(math.log10(abs(value))) - MOST_DIGITS + 1):
         rounded = _rounded(value, finest)
