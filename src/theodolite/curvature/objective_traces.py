@@ -17,7 +17,11 @@ from theodolite.engines.linearity import Linearity, linearity
 from theodolite.engines.output_space import exact, outputs_of, sampled
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.hutchinson import PILOT, probes_needed, with_margin
+from theodolite.linalg.operator import Operator
 from theodolite.linalg.probes import signs
+from theodolite.linalg.sketch import Tally, gram, images, probe_columns
+from theodolite.linalg.trace_choice import expected_products, holds_pilot
+from theodolite.linalg.trace_pilot import TracePilot, trace_pilot
 from theodolite.objective import Objective
 from theodolite.operators import ggn, hessian
 
@@ -25,6 +29,9 @@ Samples = Float64[np.ndarray, " probe"]
 
 FEW = 2 * PILOT
 """Up to so many outputs an example, ``"auto"`` sums over them without asking a pilot."""
+
+CHEAP = 2 * PILOT
+"""Products up to which no other way is looked for: a remainder takes as many and more."""
 
 COST = {"hessian": 6.0, "remainder": 10.0, "output-space": 2.0}
 """Forward passes a probe costs."""
@@ -58,6 +65,14 @@ class OutputTrace:
     @property
     def passes(self) -> float:
         return COST["hessian"] * self.products + COST["output-space"] * self.probes
+
+
+@dataclass(frozen=True, eq=False)
+class Declined:
+    """Products with the Hessian are expected to be cheaper; what was made of them on the way."""
+
+    operator: Operator
+    pilot: TracePilot | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +113,8 @@ def identity_of(request: Request) -> Linearity:
     return found
 
 
-def output_trace(request: Request, method: str) -> OutputTrace | None:
-    """The trace by way of the outputs; None where products with the Hessian are expected cheaper.
+def output_trace(request: Request, method: str) -> OutputTrace | Declined:
+    """The trace by way of the outputs; declined where products with the Hessian cost less.
 
     ``"output-space"`` and ``"exact"`` refuse where the identity does not hold; ``"auto"`` adds
     what is missing by Hutchinson's method, if that has less spread than the Hessian's own forms.
@@ -180,8 +195,12 @@ def _exact(request: Request, reason: str, facts: dict[str, Any]) -> OutputTrace:
     return OutputTrace(_whole(request), np.zeros(0), "exact", reason, 0, 0, passes, facts)
 
 
-def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | None:
-    """The Gauss-Newton trace from the outputs and Hutchinson's method on H - GGN."""
+def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | Declined:
+    """The Gauss-Newton trace from the outputs and Hutchinson's method on H - GGN.
+
+    Declined at once where products with the Hessian are few, and where the remainder has no less
+    spread for what its products cost.
+    """
     objective, theta = request.objective, request.theta
     curved, flat = (f(objective, theta, engine=request.engine) for f in (hessian, ggn))
 
@@ -191,16 +210,28 @@ def _with_remainder(request: Request, facts: dict[str, Any]) -> OutputTrace | No
         rest = image - flat.matvec(z)
         return float((z.double() * image.double()).sum()), float((z.double() * rest.double()).sum())
 
-    both = np.array([forms(p) for p in range(PILOT)])
+    pilot, products = None, math.inf
+    if holds_pilot(curved):
+        pilot = trace_pilot(curved, request.seed, Tally(PILOT), semidefinite=False)
+        products = expected_products(curved, pilot, request.tolerance, request.max_products)
+        if products <= CHEAP:
+            return Declined(curved, pilot)
+        columns = probe_columns(curved, request.seed, "trace_pilot", PILOT)
+        flatly = gram(columns, images(flat, columns, Tally(PILOT))).diagonal()
+        both = np.stack([pilot.forms, pilot.forms - flatly], axis=1)
+    else:
+        both = np.array([forms(p) for p in range(PILOT)])
     own, rest = both.var(axis=0, ddof=1)
     if COST["remainder"] * rest >= COST["hessian"] * own:
-        return None
+        return Declined(curved, pilot)
     part = ggn_trace(request, sums=True)
     wanted = request.tolerance * abs(float(part.samples.mean()) + float(both[:, 1].mean()))
     room = max(wanted**2 - part.error**2, wanted**2 / 4)
     most = max(PILOT, request.max_products // 2 - PILOT)
     needed = math.ceil(with_margin(float(rest), PILOT) / room) if room > 0 else most
     count = min(max(PILOT, needed), most)
+    if COST["hessian"] * products <= COST["remainder"] * count:
+        return Declined(curved, pilot)
     fresh = [forms(PILOT + p)[1] for p in range(count)]
     spread = math.sqrt(float(rest / own)) if own > 0 else math.nan
     reason = f"the forms of H - GGN have {spread:.2g} times the spread of those of H"

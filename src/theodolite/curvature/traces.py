@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,9 @@ from theodolite.linalg.hutchinson import require_affordable
 from theodolite.linalg.operator import Operator
 from theodolite.linalg.precision import without_autocast
 from theodolite.linalg.trace_choice import chosen_trace
+
+if TYPE_CHECKING:
+    from theodolite.curvature.objective_traces import Declined
 
 Method = Literal["auto", "hutchinson", "hutch++", "xtrace", "xnystrace", "output-space", "exact"]
 OUTPUTS = ("auto", "output-space", "exact")
@@ -113,13 +116,14 @@ def trace(
     if method not in get_args(Method):
         allowed = ", ".join(map(repr, get_args(Method)))
         raise InvalidArgument(f"method must be one of {allowed}; got {method!r}.", code="E-C05")
-    if not isinstance(operator_or_objective, Operator) and method in OUTPUTS:
-        found = _by_outputs(
-            operator_or_objective, theta, method, tolerance, seed, max_products, engine
-        )
-        if found is not None:
+    given, pilot = operator_or_objective, None
+    if not isinstance(given, Operator) and method in OUTPUTS:
+        found = _by_outputs(given, theta, method, tolerance, seed, max_products, engine)
+        if isinstance(found, xr.Dataset):
             return found
-    operator = operator_of(operator_or_objective, theta, engine, method)
+        if found is not None:
+            given, theta, pilot = found.operator, None, found.pilot
+    operator = operator_of(given, theta, engine, method)
     chosen = without_autocast(chosen_trace)(
         operator,
         method=method,
@@ -127,6 +131,7 @@ def trace(
         seed=seed,
         max_products=max_products,
         progress=progress,
+        pilot=pilot,
     )
     estimate = chosen.estimate
     return results.dataset(
@@ -183,9 +188,9 @@ def _by_outputs(
     seed: int,
     max_products: int,
     engine: str,
-) -> xr.Dataset | None:
-    """The trace by way of the outputs; None where it is not to be had, or not worth it."""
-    from theodolite.curvature.objective_traces import Request, output_trace
+) -> xr.Dataset | Declined | None:
+    """The trace by way of the outputs; declined or None where it is not worth it, or no way."""
+    from theodolite.curvature.objective_traces import Declined, Request, output_trace
 
     require_affordable(tolerance, max_products)
     if getattr(objective.terms, "loss", None) is None:
@@ -200,8 +205,8 @@ def _by_outputs(
     point = objective.point(theta)
     request = Request(objective, point, tolerance, seed, max_products, engine)
     made = without_autocast(output_trace)(request, method)
-    if made is None:
-        return None
+    if isinstance(made, Declined):
+        return made
     told = {"long_name": "trace of the Hessian"}
     variables: dict[str, results.Variable] = {
         "trace": ((), made.trace, told),

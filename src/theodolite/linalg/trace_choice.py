@@ -71,6 +71,7 @@ def chosen_trace(
     seed: int = 0,
     max_products: int = 1000,
     progress: Progress | None = None,
+    pilot: TracePilot | None = None,
 ) -> ChosenTrace:
     """Estimate the trace of an operator by the method named, or the one expected to be cheapest.
 
@@ -80,6 +81,8 @@ def chosen_trace(
         As for `trace_estimate`.
     method
         ``"hutchinson"``, ``"hutch++"``, ``"xtrace"``, ``"xnystrace"`` or ``"auto"``.
+    pilot
+        One already made of this operator by `seed`, which is counted and not made again.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def chosen_trace(
     ('hutchinson', 3.0)
     """
     require_affordable(tolerance, max_products)
-    if method == HUTCHINSON or (method == "auto" and _room(operator) < PILOT):
+    if method == HUTCHINSON or (method == "auto" and not holds_pilot(operator)):
         estimate = trace_estimate(
             operator, tolerance=tolerance, seed=seed, max_products=max_products, progress=progress
         )
@@ -115,9 +118,12 @@ def chosen_trace(
         large = "the operator is too large to hold the vectors low-rank methods need"
         return ChosenTrace(estimate, HUTCHINSON, named if method == HUTCHINSON else large)
     tally = Tally(2 * PILOT, progress)
-    declared = operator.facts.get("positive_semidefinite") is True
-    asked = method == "xnystrace"
-    pilot = trace_pilot(operator, seed, tally, semidefinite=declared or asked)
+    if pilot is None:
+        declared = operator.facts.get("positive_semidefinite") is True
+        asked = method == "xnystrace"
+        pilot = trace_pilot(operator, seed, tally, semidefinite=declared or asked)
+    else:
+        tally.add(PILOT)
     left = max_products - PILOT
     if method == "auto":
         plan, reason = _cheapest(operator, pilot, tolerance, left)
@@ -150,6 +156,19 @@ def _made(
         made.standard_error <= tolerance * abs(made.trace),
     )
     return ChosenTrace(estimate, "exact" if made.exact else plan.method, reason)
+
+
+def holds_pilot(operator: Operator) -> bool:
+    """Whether the vectors of a pilot may be held, and of the low-rank methods it is for."""
+    return _room(operator) >= PILOT
+
+
+def expected_products(
+    operator: Operator, pilot: TracePilot, tolerance: float | int, max_products: int
+) -> float:
+    """Products that ``method="auto"`` would make after `pilot`; infinite where none will do."""
+    plan, _ = _cheapest(operator, pilot, tolerance, max_products - PILOT)
+    return float(plan.products) if plan.enough else math.inf
 
 
 def _room(operator: Operator) -> int:
