@@ -7,9 +7,9 @@ BIN     := .venv/bin
 STAMP   := .venv/.ok
 
 # Numerical kernels on one thread: tests run beside each other, and numbers repeat.
-test bench bench-surfaces bench-curvature bench-noise bench-monitor findings gallery docs: export OMP_NUM_THREADS ?= 1
+test bench bench-surfaces bench-curvature bench-noise bench-monitor bench-matching findings gallery docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check lint types imports bench bench-surfaces bench-curvature bench-noise bench-monitor findings gallery docs errors clean
+.PHONY: help setup demo test check lint types imports bench bench-surfaces bench-curvature bench-noise bench-monitor bench-matching findings gallery docs errors clean
 
 help:
 	@echo "make demo      train two small networks on shipped data, survey them, print the report's path"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-curvature  curvature against PyHessian, curvlinops and hessian-eigenthings"
 	@echo "make bench-noise  norms of single gradients against BackPACK"
 	@echo "make bench-monitor  what td.Monitor costs, in steps of the training it watches"
+	@echo "make bench-matching  matching of units against rebasin, and what it does to barriers"
 	@echo "make findings  run the published claims and write docs/findings"
 	@echo "make gallery   run the gallery scripts and keep their pictures in build/gallery"
 	@echo "make docs      build the documentation into docs/_build/html"
@@ -73,6 +74,12 @@ bench-noise: $(STAMP)
 
 bench-monitor: $(STAMP)
 	@$(BIN)/python -m benchmarks.monitor
+
+bench-matching: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --no-input --no-deps -c constraints.txt \
+		rebasin==0.0.47 torchview==0.2.7 graphviz==0.21 tqdm
+	@$(BIN)/python -m benchmarks.matching
+	@$(BIN)/python -m benchmarks.sinkhorn
 
 findings: $(STAMP)
 	@$(BIN)/python scripts/write_findings.py

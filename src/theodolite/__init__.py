@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     from theodolite.averaging import ensemble as ensemble
     from theodolite.averaging import soup as soup
     from theodolite.certificates import certify as certify
+    from theodolite.connectivity import Merge as Merge
     from theodolite.connectivity import barrier as barrier
     from theodolite.connectivity import barrier_matrix as barrier_matrix
     from theodolite.connectivity import curve as curve
     from theodolite.connectivity import function_distance as function_distance
+    from theodolite.connectivity import match as match
+    from theodolite.connectivity import merge as merge
+    from theodolite.connectivity import repair as repair
+    from theodolite.connectivity import variance_collapse as variance_collapse
     from theodolite.curvature import Descent as Descent
     from theodolite.curvature import convexity as convexity
     from theodolite.curvature import critical_point as critical_point
@@ -111,6 +116,7 @@ if TYPE_CHECKING:
     from theodolite.surveys import Target as Target
     from theodolite.surveys import compare as compare
     from theodolite.surveys import survey as survey
+    from theodolite.symmetry import Matching as Matching
     from theodolite.symmetry import Symmetries as Symmetries
     from theodolite.symmetry import symmetries as symmetries
     from theodolite.symmetry import weight_matching as weight_matching
@@ -119,6 +125,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Descent": "curvature",
+    "Matching": "symmetry",
+    "Merge": "connectivity",
     "Monitor": "monitoring",
     "Objective": "objective",
     "Operator": "linalg",
@@ -172,6 +180,8 @@ _HOMES = {
     "layer_rescaling": "sharpness",
     "line": "surfaces",
     "log_determinant": "curvature",
+    "match": "connectivity",
+    "merge": "connectivity",
     "noise_curvature_alignment": "noise",
     "noise_spectrum": "noise",
     "orthogonalized": "directions",
@@ -186,6 +196,7 @@ _HOMES = {
     "random_directions": "directions",
     "random_planes": "directions",
     "relative_flatness": "sharpness",
+    "repair": "connectivity",
     "report": "reporting",
     "saddle_index": "curvature",
     "semicircle": "curvature",
@@ -209,6 +220,7 @@ _HOMES = {
     "trace": "curvature",
     "trajectory": "surfaces",
     "two_batch_noise_scale": "noise",
+    "variance_collapse": "connectivity",
     "volume": "surfaces",
     "weight_matching": "symmetry",
     "worst_case_sharpness": "sharpness",
@@ -217,6 +229,8 @@ _MODULES = ("datasets", "errors", "findings", "models", "plots", "results", "stu
 
 __all__ = [
     "Descent",
+    "Matching",
+    "Merge",
     "Monitor",
     "Objective",
     "Operator",
@@ -274,6 +288,8 @@ __all__ = [
     "layer_rescaling",
     "line",
     "log_determinant",
+    "match",
+    "merge",
     "models",
     "noise_curvature_alignment",
     "noise_spectrum",
@@ -290,6 +306,7 @@ __all__ = [
     "random_directions",
     "random_planes",
     "relative_flatness",
+    "repair",
     "report",
     "results",
     "saddle_index",
@@ -316,6 +333,7 @@ __all__ = [
     "training",
     "trajectory",
     "two_batch_noise_scale",
+    "variance_collapse",
     "volume",
     "weight_matching",
     "worst_case_sharpness",

@@ -73,11 +73,11 @@ def _descent(objective: Objective, a: Tensor, b: Tensor, how: Training) -> Bent:
     optimizer = torch.optim.SGD([inner], how.learning_rate, how.momentum)
     chord = float((b - a).norm())
     kept, losses = inner.detach().clone(), list[float]()
-    batches, places = _batches(objective, how.seed), _places(how.seed)
+    batches, places = endless_batches(objective, how.seed, "curve batches"), _places(how.seed)
     for step in range(how.steps):
         weights = coefficients(how.kind, count, np.array(next(places)))
         whole = torch.cat([a[None], inner.detach(), b[None]])
-        loss, gradient = _gradient(objective, mixed(weights, whole), next(batches))
+        loss, gradient = batch_gradient(objective, mixed(weights, whole), next(batches))
         losses.append(loss)
         gradient = gradient + how.weight_decay * mixed(weights, whole)
         share = torch.as_tensor(weights[1:-1]).to(whole)
@@ -109,7 +109,7 @@ def _unfit(controls: Tensor, chord: float, losses: list[float], how: Training) -
     return "too long" if length > how.longest * chord else ""
 
 
-def _gradient(objective: Objective, theta: Tensor, batch: Batch) -> tuple[float, Tensor]:
+def batch_gradient(objective: Objective, theta: Tensor, batch: Batch) -> tuple[float, Tensor]:
     """The mean loss of a batch at a point, and its gradient; zero where no label counts."""
     leaf = theta.detach().clone().requires_grad_(True)
 
@@ -125,9 +125,9 @@ def _gradient(objective: Objective, theta: Tensor, batch: Batch) -> tuple[float,
         return objective.forward.run(leaf, body)
 
 
-def _batches(objective: Objective, seed: int) -> Iterator[Batch]:
+def endless_batches(objective: Objective, seed: int, stream: str) -> Iterator[Batch]:
     """The objective's batches without end, in a new order every time where they are in memory."""
-    generator = seeds.numpy_generator(seed, "curve batches")
+    generator = seeds.numpy_generator(seed, stream)
     while True:
         if objective.data.kept is None:
             yield from objective.data

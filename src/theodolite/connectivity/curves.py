@@ -13,10 +13,11 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theodolite import results
+from theodolite.connectivity.aligning import aligned
 from theodolite.connectivity.answers import answers
 from theodolite.connectivity.arguments import count, share
 from theodolite.connectivity.bending import Bent, Training, bent, mixed
-from theodolite.connectivity.ends import End, end_of, passed
+from theodolite.connectivity.ends import End, end_of, passed, recomputed
 from theodolite.connectivity.families import KINDS, arc_lengths, coefficients
 from theodolite.connectivity.functions import jensen_shannon_distances
 from theodolite.connectivity.heights import measured
@@ -25,7 +26,6 @@ from theodolite.connectivity.segments import Along, along, one_dtype
 from theodolite.errors import InvalidArgument, TheodoliteWarning, UnsupportedModel
 from theodolite.objective import Objective
 from theodolite.objective.evaluation import Pass
-from theodolite.objective.statistics import batch_norm_layers
 
 FISHER_RAO = 8.0**0.5
 """The length in Fisher's metric of a small step, over its root of Jensen-Shannon divergence."""
@@ -43,6 +43,7 @@ def curve(
     momentum: float = 0.9,
     weight_decay: float = 0.0,
     longest: float = 3.0,
+    align: Any = None,
     test: Objective | None = None,
     places: int = 25,
     refine: int = 8,
@@ -72,6 +73,8 @@ def curve(
     longest
         Training stops where the polygon of the control points becomes longer than so many
         straight lines, at the last points before (``attrs["stopped"]``), with a warning (E-A21).
+    align
+        Put the units of `b` beside those of `a` first, as for `barrier`.
     test, places, refine, level, resamples
         Of the measurement, as for `barrier`; ``places`` are its ``steps``.
 
@@ -129,8 +132,10 @@ def curve(
     count(refine, "refine", least=0)
     count(resamples, "resamples", least=1)
     share(level, "level")
-    objectives = {p: _recomputed(o) for p, o in pair_of(objective, test).items()}
+    objectives = {p: recomputed(o) for p, o in pair_of(objective, test).items()}
     ends = one_dtype(*(end_of(objectives[""], v, n) for v, n in ((a, "a"), (b, "b"))))
+    matching = aligned(objectives[""], ends, align, seed=seed)
+    ends = matching.ends
     if torch.equal(ends[0].theta, ends[1].theta):
         raise InvalidArgument("a and b are one point: no curve leads between.", code="E-A20")
     made = bent(objective, ends[0].theta, ends[1].theta, how)
@@ -152,6 +157,7 @@ def curve(
         found | _lengths(path, made, kind) | _function_lengths(objectives[""], path, made, kind),
         {"t": ("t", path.alphas, told), "control": np.arange(1, points + 1)},
         **facts(objectives[""], test, ends),
+        **matching.facts,
         kind=kind,
         points=points,
         steps=steps,
@@ -188,12 +194,6 @@ def _check(objective: Objective, how: Training) -> None:
             fix="build the objective without process_group.",
             code="E-A22",
         )
-
-
-def _recomputed(objective: Objective) -> Objective:
-    """The objective as curves are measured: BatchNorm statistics made anew at every place."""
-    own = objective.mode == "eval" and batch_norm_layers(objective.model)
-    return objective.with_batch_norm("recompute") if own else objective
 
 
 def _at(controls: Tensor, kind: str, objective: Objective, t: float) -> Pass:

@@ -16,6 +16,7 @@ from theodolite.directions.checkpoints import bare
 from theodolite.errors import InvalidData, TheodoliteWarning
 from theodolite.objective import Objective
 from theodolite.objective.evaluation import Pass
+from theodolite.objective.statistics import batch_norm_layers
 
 RUNNING = ("running_mean", "running_var")
 """Buffers of normalization layers that belong to the weights they were collected with."""
@@ -111,3 +112,9 @@ def passed(objective: Objective, theta: Tensor, statistics: Statistics) -> Pass:
         return objective.sweep()
 
     return objective.guarded(lambda: objective.forward.run(point, body))
+
+
+def recomputed(objective: Objective) -> Objective:
+    """The objective as curved paths are measured: BatchNorm statistics made anew everywhere."""
+    own = objective.mode == "eval" and batch_norm_layers(objective.model)
+    return objective.with_batch_norm("recompute") if own else objective

@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 from theodolite import results
+from theodolite.connectivity.aligning import aligned
 from theodolite.connectivity.arguments import count, share
 from theodolite.connectivity.ends import End, end_of, how_normalized
 from theodolite.connectivity.heights import measured
@@ -23,6 +24,7 @@ def barrier(
     a: Any,
     b: Any,
     *,
+    align: Any = None,
     test: Objective | None = None,
     steps: int = 25,
     refine: int = 8,
@@ -41,6 +43,9 @@ def barrier(
     a, b
         The ends: flat tensors of shape ``(params,)`` or state dicts (files are read by
         ``theodolite.training.load_state``).
+    align
+        Put the units of `b` beside those of `a` first: a method of `match` (``"weights"``,
+        ``"activations"``, ``"straight-through"``), a `Matching`, or permutations by group.
     test
         A second objective of the same model, measured at the same places.
     steps
@@ -65,7 +70,7 @@ def barrier(
         ``test_``; ``refined`` (1 where a place was added around a maximum); ``status`` (1 ok,
         2 diverged: a loss is not finite there, and the measures are NaN).
         Attributes: ``distance`` between the ends, ``statistics`` of normalization layers along
-        the way, ``passes``.
+        the way, ``passes``; with `align` its name and ``distance_before``.
 
     Raises
     ------
@@ -91,8 +96,9 @@ def barrier(
     checkpoints does and what makes barriers look higher than they are; a flat tensor comes with
     the objective's own. Compare both with ``objective.with_batch_norm("recompute")``. Other
     buffers and frozen parameters stay the objective's, with a warning (E-A03) where those of an
-    end differ. Not checked: maxima narrower than the grid, and whether a permutation of neurons
-    would lower the barrier.
+    end differ. With `align`, running statistics move with their units, those of a flat tensor
+    (the objective's own) too, and `match` is done with its defaults and this seed; its costs come
+    on top. Not checked: maxima narrower than the grid.
 
     References
     ----------
@@ -121,6 +127,8 @@ def barrier(
     share(level, "level")
     objectives = pair_of(objective, test)
     ends = one_dtype(end_of(objective, a, "a"), end_of(objective, b, "b"))
+    matching = aligned(objective, ends, align, seed=seed)
+    ends = matching.ends
     path = along(objectives, between(*ends), steps=steps, refine=refine)
     variables = curves(path) | measured(path, level=level, resamples=resamples, seed=seed)
     return results.dataset(
@@ -128,6 +136,7 @@ def barrier(
         variables,
         {"alpha": ("alpha", path.alphas, {"long_name": "share of the way from a to b"})},
         **facts(objective, test, ends),
+        **matching.facts,
         steps=steps,
         refine=refine,
         level=float(level),

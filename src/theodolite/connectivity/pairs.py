@@ -10,13 +10,17 @@ import numpy as np
 import xarray as xr
 
 from theodolite import results, seeds
+from theodolite.connectivity.aligning import Ends, aligned_by
 from theodolite.connectivity.arguments import count, share
 from theodolite.connectivity.ends import End, end_of, how_normalized, passed
 from theodolite.connectivity.heights import measured
 from theodolite.connectivity.linear import pair_of
+from theodolite.connectivity.matching import check_method
 from theodolite.connectivity.segments import Along, along, between, distance, one_dtype
+from theodolite.connectivity.units import units_of
 from theodolite.errors import InvalidArgument, InvalidType
 from theodolite.objective import Objective
+from theodolite.symmetry import Symmetries
 
 Matrix = tuple[str, str]
 BOTH: Matrix = ("first", "second")
@@ -28,6 +32,7 @@ def barrier_matrix(
     thetas: Iterable[Any],
     *,
     names: Sequence[str] | None = None,
+    align: str | None = None,
     test: Objective | None = None,
     steps: int = 25,
     refine: int = 8,
@@ -46,6 +51,8 @@ def barrier_matrix(
         Two or more points, each a flat tensor or a state dict.
     names
         What to call them; by default their numbers.
+    align
+        A method of `match`, by which the later point of every pair is matched to the earlier.
     test, steps, refine, level, resamples, seed
         As for `barrier`.
 
@@ -55,7 +62,8 @@ def barrier_matrix(
         The measures of `barrier` with their intervals, symmetric with dimensions
         ``(first, second)`` and zero on the diagonal; ``loss(first, second, alpha)`` (and
         ``test_loss``) at the places of the grid, from first to second; ``distance``;
-        ``status(first, second)`` (1 ok, 2 diverged: a loss on the way is not finite).
+        ``status(first, second)`` (1 ok, 2 diverged: a loss on the way is not finite); with
+        `align` also ``distance_before``.
 
     Raises
     ------
@@ -68,7 +76,8 @@ def barrier_matrix(
     -----
     Costs a pass (F) for every point and, for every pair, ``steps - 2`` and up to twice `refine`
     more, for each objective. Holds all points, and a number for every example and place of one
-    pair. A point's loss is evaluated once, so all rows agree on it. BatchNorm as for `barrier`.
+    pair. A point's loss is evaluated once, so all rows agree on it: permuting units leaves it as it
+    is. BatchNorm as for `barrier`; with `align` the costs of `match` for every pair.
 
     References
     ----------
@@ -88,7 +97,10 @@ def barrier_matrix(
     count(resamples, "resamples", least=1)
     share(level, "level")
     objectives = pair_of(objective, test)
+    if align is not None:
+        check_method(align, "align")
     ends = _ends(objective, thetas)
+    units = None if align is None else units_of(objective)
     labels = _labels(names, len(ends))
     alone = [
         {p: passed(o, end.theta, end.statistics) for p, o in objectives.items()} for end in ends
@@ -97,12 +109,14 @@ def barrier_matrix(
     shape, spent = (len(ends), len(ends)), len(ends)
     for i, j in combinations(range(len(ends)), 2):
         known = {0.0: alone[i], 1.0: alone[j]}
-        pair = one_dtype(ends[i], ends[j])
+        own = seeds.child_seed(seed, "pair", i, j)
+        pair, before = _pair(objective, units, one_dtype(ends[i], ends[j]), align, own)
         path = along(objectives, between(*pair), steps=steps, refine=refine, known=known)
         spent += len(path.alphas) - 2
-        own = seeds.child_seed(seed, "pair", i, j)
         one = measured(path, level=level, resamples=resamples, seed=own)
         one["distance"] = ((), distance(*(e.theta for e in pair)), {"long_name": "distance"})
+        if units is not None:
+            one["distance_before"] = ((), before, {"long_name": "distance before alignment"})
         _put(held, one, i, j, shape)
         _put_curves(held, path, i, j, (*shape, steps))
     held |= _statuses(held, shape)
@@ -112,6 +126,7 @@ def barrier_matrix(
         {"first": labels, "second": labels, "alpha": np.linspace(0.0, 1.0, steps)},
         **objective.facts(),
         statistics=_statistics(objective, ends),
+        **({} if align is None else {"align": align}),
         steps=steps,
         refine=refine,
         level=float(level),
@@ -120,6 +135,16 @@ def barrier_matrix(
         passes=spent * len(objectives),
         **({} if test is None else {"test_fingerprint": test.fingerprint}),
     )
+
+
+def _pair(
+    objective: Objective, units: Symmetries | None, ends: Ends, align: str | None, seed: int
+) -> tuple[Ends, float]:
+    """Two ends, the second brought into the order of the first, and their distance before."""
+    before = distance(*(end.theta for end in ends))
+    if units is None:
+        return ends, before
+    return aligned_by(objective, units, ends, align, seed=seed).ends, before
 
 
 def _ends(objective: Objective, thetas: Iterable[Any]) -> list[End]:

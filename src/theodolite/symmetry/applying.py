@@ -37,6 +37,11 @@ def applied(symmetries: Symmetries, state: Any, permutations: Mapping[str, Tenso
     return type(state)(made) if isinstance(state, dict) else made
 
 
+def bare_names(symmetries: Symmetries, state: Mapping[str, Any]) -> dict[str, Any]:
+    """`state` by the model's own names, without what wrappers put before them."""
+    return {_plain(symmetries, name): value for name, value in state.items()}
+
+
 def _plain(symmetries: Symmetries, name: str) -> str:
     """The name without what data-parallel and compiled wrappers put before it."""
     for prefix in WRAPPED:

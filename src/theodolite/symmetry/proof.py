@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
+from theodolite.seeds import torch_generator
 from theodolite.symmetry.actions import permuted
 from theodolite.symmetry.groups import Group
 from theodolite.symmetry.running import Copy, generic, relative_change
@@ -46,6 +48,29 @@ class Proof:
         tensors = self.copy.tensors()
         wanted = {id(tensors[name]) for name in names}
         return {name for name, tensor in tensors.items() if id(tensor) in wanted}
+
+    def derivatives(
+        self, names: list[str], seed: int
+    ) -> tuple[dict[str, Tensor], list[Tensor], float]:
+        """Generic values, derivatives of a random sum of the outputs by name, and its size.
+
+        Zero for a tensor that no output depends on.
+        """
+        state = self.state(seed)
+        leaves = {id(state[n]): state[n].requires_grad_(True) for n in names}
+        outputs = [t for t in self.copy.outputs(state, grad=True) if t.requires_grad]
+        noise = torch_generator(seed, "outputs")
+        drawn = [torch.randn(t.shape, generator=noise, dtype=torch.float64) for t in outputs]
+        total = sum(((t * w.to(t)).sum() for t, w in zip(outputs, drawn, strict=True)), 0.0)
+        found = dict.fromkeys(leaves)
+        size = sum(float(t.detach().abs().sum()) for t in outputs)
+        if isinstance(total, Tensor):
+            made = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+            found = dict(zip(leaves, made, strict=True))
+        named = [found[id(state[n])] for n in names]
+        plain = {n: t.detach() for n, t in state.items()}
+        none = [torch.zeros_like(plain[n]) for n in names]
+        return plain, [z if g is None else g for g, z in zip(named, none, strict=True)], size
 
     def trial(self, seed: int) -> Trial:
         """The model at generic values, ready to be compared with permuted ones."""

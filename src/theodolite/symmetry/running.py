@@ -45,9 +45,9 @@ class Copy:
         named = dict(self.model.named_parameters(remove_duplicate=False))
         return {**named, **dict(self.model.named_buffers(remove_duplicate=False))}
 
-    def outputs(self, state: Mapping[str, Tensor]) -> list[Tensor]:
-        """What the model returns with `state` in place of its own."""
-        with torch.no_grad(), _Wide():  # type: ignore[no-untyped-call]
+    def outputs(self, state: Mapping[str, Tensor], *, grad: bool = False) -> list[Tensor]:
+        """What the model returns with `state` in place of its own, with `grad` for derivatives."""
+        with torch.set_grad_enabled(grad), _Wide():  # type: ignore[no-untyped-call]
             args, kwargs = self.inputs.args, self.inputs.kwargs
             first = {id(tensor): name for name, tensor in reversed([*self.tensors().items()])}
             whole = {name: state[name].clone() for name in first.values()}
@@ -64,7 +64,7 @@ class Copy:
                     "implementation of the layer that fails (of experts, of attention).",
                     code="E-A53",
                 ) from error
-        return [t.detach() for t in tensors_in(out)]
+        return [t if grad else t.detach() for t in tensors_in(out)]
 
 
 def wide_copy(model: nn.Module, example_inputs: Any) -> Copy:

@@ -47,6 +47,7 @@ RULE_FILES = (
 
 WRAPPERS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
 ROUNDS = 4
+"""Passes at most until no reshape is left to take apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,12 +195,17 @@ def _where(node: fx.Node) -> str:
     return lines[-1].strip() if lines else ""
 
 
-class _Watcher(TorchDispatchMode):
-    """Propagates axes while the model runs; tensors are known by identity and kept alive."""
+class Watcher(TorchDispatchMode):
+    """Propagates axes while the model runs; tensors are known by identity and kept alive.
 
-    def __init__(self, axes: Mapping[int, Axes], trace: Trace) -> None:
+    ``told`` hears of every operation: itself, its arguments, results and the results' axes.
+    """
+
+    def __init__(
+        self, axes: Mapping[int, Axes], trace: Trace, told: Callable[..., None] | None = None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.trace = trace
+        self.trace, self.told = trace, told
         self.known: dict[int, Value] = {key: Value(value) for key, value in axes.items()}
         self.alive: list[Any] = []
 
@@ -226,11 +232,13 @@ class _Watcher(TorchDispatchMode):
             if isinstance(tensor, Tensor):
                 self.known[id(tensor)] = value
                 self.alive.append(tensor)
+        if self.told is not None:
+            self.told(func, (args, kwargs), result, values)
         return result
 
 
 def _watch(model: nn.Module, inputs: Inputs, axes: dict[int, Axes], trace: Trace) -> None:
-    watcher = _Watcher(axes, trace)
+    watcher = Watcher(axes, trace)
     with torch.no_grad(), watcher:
         outputs = model(*inputs.args, **inputs.kwargs)
     _freeze_outputs([watcher.value(t) for t in tensors_in(outputs)])
