@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from theodolite.connectivity import barrier as barrier
     from theodolite.connectivity import barrier_matrix as barrier_matrix
     from theodolite.connectivity import curve as curve
+    from theodolite.connectivity import elastic_band as elastic_band
     from theodolite.connectivity import function_distance as function_distance
     from theodolite.connectivity import match as match
     from theodolite.connectivity import merge as merge
+    from theodolite.connectivity import minima_graph as minima_graph
     from theodolite.connectivity import repair as repair
+    from theodolite.connectivity import simplex as simplex
     from theodolite.connectivity import variance_collapse as variance_collapse
     from theodolite.curvature import Descent as Descent
     from theodolite.curvature import convexity as convexity
@@ -108,6 +111,7 @@ if TYPE_CHECKING:
     from theodolite.sharpness import relative_flatness as relative_flatness
     from theodolite.sharpness import shifted_valley as shifted_valley
     from theodolite.sharpness import worst_case_sharpness as worst_case_sharpness
+    from theodolite.surfaces import curve_plane as curve_plane
     from theodolite.surfaces import line as line
     from theodolite.surfaces import plane as plane
     from theodolite.surfaces import plane_spread as plane_spread
@@ -152,11 +156,13 @@ _HOMES = {
     "critical_point": "curvature",
     "curve": "connectivity",
     "curve_members": "averaging",
+    "curve_plane": "surfaces",
     "diagonal": "curvature",
     "directional_curvature": "sharpness",
     "effective_dimension": "curvature",
     "eigenpairs": "curvature",
     "eigenvector_directions": "directions",
+    "elastic_band": "connectivity",
     "empirical_fisher": "operators",
     "ensemble": "averaging",
     "escape_time": "curvature",
@@ -182,6 +188,7 @@ _HOMES = {
     "log_determinant": "curvature",
     "match": "connectivity",
     "merge": "connectivity",
+    "minima_graph": "connectivity",
     "noise_curvature_alignment": "noise",
     "noise_spectrum": "noise",
     "orthogonalized": "directions",
@@ -204,6 +211,7 @@ _HOMES = {
     "shape": "shapes",
     "shifted_valley": "sharpness",
     "signal_to_noise": "noise",
+    "simplex": "connectivity",
     "smith_le_noise_scale": "noise",
     "soup": "averaging",
     "spectral_density": "curvature",
@@ -257,12 +265,14 @@ __all__ = [
     "critical_point",
     "curve",
     "curve_members",
+    "curve_plane",
     "datasets",
     "diagonal",
     "directional_curvature",
     "effective_dimension",
     "eigenpairs",
     "eigenvector_directions",
+    "elastic_band",
     "empirical_fisher",
     "ensemble",
     "errors",
@@ -290,6 +300,7 @@ __all__ = [
     "log_determinant",
     "match",
     "merge",
+    "minima_graph",
     "models",
     "noise_curvature_alignment",
     "noise_spectrum",
@@ -315,6 +326,7 @@ __all__ = [
     "shape",
     "shifted_valley",
     "signal_to_noise",
+    "simplex",
     "smith_le_noise_scale",
     "soup",
     "spectral_density",

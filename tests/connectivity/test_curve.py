@@ -190,3 +190,30 @@ def test_settings_out_of_range_are_refused_by_name(how, code):
     assert refused.value.code == code
     with pytest.raises(InvalidArgument, match="one point"):
         td.curve(double_well(), at(1.0), at(1.0))
+
+
+def test_the_automatic_rate_falls_until_training_stays():
+    # kills: a restart from where it ran away, an explicit rate lowered, rates not told
+    wells = curve(lambda w, s: s * 30 * (w**2 - 1) ** 2)
+    how = {"steps": 200, "resamples": 9, "refine": 0}
+    found = td.curve(wells, at(-1.0), at(1.0), **how)
+    tried = found.attrs["rates_tried"]
+    assert 1 < len(tried) <= 5
+    np.testing.assert_allclose(tried, [0.1 / 3**k for k in range(len(tried))])
+    assert found.attrs["learning_rate"] == tried[-1]
+    assert found.attrs["stopped"] == ""
+    alone = td.curve(wells, at(-1.0), at(1.0), learning_rate=tried[-1], **how)
+    np.testing.assert_array_equal(alone.control_points.values, found.control_points.values)
+    with pytest.warns(TheodoliteWarning, match="E-A21"):
+        left = td.curve(wells, at(-1.0), at(1.0), learning_rate=tried[-2], **how)
+    assert left.attrs["rates_tried"] == [tried[-2]]
+    with pytest.raises(InvalidArgument, match="learning_rate"):
+        td.curve(wells, at(-1.0), at(1.0), learning_rate="fast")
+
+
+def test_the_points_of_a_curve_can_be_made_from_its_result():
+    # kills: ends in the other order, coefficients of other places
+    found = td.curve(ring(), RIGHT, UP, points=2, steps=16, learning_rate=0.01, resamples=9)
+    points = np.concatenate([found.ends.values[:1], found.control_points.values, found.ends[1:]])
+    loss = (((found.coefficients.values @ points) ** 2).sum(1) - 1) ** 2
+    np.testing.assert_allclose(found.loss.values, loss, atol=1e-12)

@@ -77,7 +77,7 @@ def _descent(objective: Objective, a: Tensor, b: Tensor, how: Training) -> Bent:
     for step in range(how.steps):
         weights = coefficients(how.kind, count, np.array(next(places)))
         whole = torch.cat([a[None], inner.detach(), b[None]])
-        loss, gradient = batch_gradient(objective, mixed(weights, whole), next(batches))
+        loss, gradient = batch_slope(objective, mixed(weights, whole), next(batches))
         losses.append(loss)
         gradient = gradient + how.weight_decay * mixed(weights, whole)
         share = torch.as_tensor(weights[1:-1]).to(whole)
@@ -109,7 +109,7 @@ def _unfit(controls: Tensor, chord: float, losses: list[float], how: Training) -
     return "too long" if length > how.longest * chord else ""
 
 
-def batch_gradient(objective: Objective, theta: Tensor, batch: Batch) -> tuple[float, Tensor]:
+def batch_slope(objective: Objective, theta: Tensor, batch: Batch) -> tuple[float, Tensor]:
     """The mean loss of a batch at a point, and its gradient; zero where no label counts."""
     leaf = theta.detach().clone().requires_grad_(True)
 

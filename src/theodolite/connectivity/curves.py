@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float64
 from torch import Tensor
 
 from theodolite import results
 from theodolite.connectivity.aligning import aligned
-from theodolite.connectivity.answers import answers
 from theodolite.connectivity.arguments import count, share
 from theodolite.connectivity.bending import Bent, Training, bent, mixed
-from theodolite.connectivity.ends import End, end_of, passed, recomputed
+from theodolite.connectivity.ends import end_of, passed, recomputed
 from theodolite.connectivity.families import KINDS, arc_lengths, coefficients
-from theodolite.connectivity.functions import jensen_shannon_distances
+from theodolite.connectivity.function_lengths import function_lengths
 from theodolite.connectivity.heights import measured
 from theodolite.connectivity.linear import curves, facts, pair_of
+from theodolite.connectivity.rates import first_that_stays, rates_of
 from theodolite.connectivity.segments import Along, along, one_dtype
 from theodolite.errors import InvalidArgument, TheodoliteWarning, UnsupportedModel
 from theodolite.objective import Objective
 from theodolite.objective.evaluation import Pass
-
-FISHER_RAO = 8.0**0.5
-"""The length in Fisher's metric of a small step, over its root of Jensen-Shannon divergence."""
 
 
 def curve(
@@ -39,7 +36,7 @@ def curve(
     kind: str = "bezier",
     points: int = 1,
     steps: int = 600,
-    learning_rate: float = 0.1,
+    learning_rate: float | str = "auto",
     momentum: float = 0.9,
     weight_decay: float = 0.0,
     longest: float = 3.0,
@@ -69,10 +66,12 @@ def curve(
         Of SGD, a batch of the objective and a place t a step. The rate is scaled so that the
         place drawn moves by no more than a step of plain SGD would move it: the rate at which
         networks of this kind train will do. It falls off in the second half. :math:`\lambda` is
-        the weight decay.
+        the weight decay. ``"auto"`` begins with a rate of 0.1 and, where training runs away,
+        begins again at a third of it, four times at most (``attrs["rates_tried"]``).
     longest
         Training stops where the polygon of the control points becomes longer than so many
         straight lines, at the last points before (``attrs["stopped"]``), with a warning (E-A21).
+        With ``"auto"`` the warning comes only if the smallest rate runs away as well.
     align
         Put the units of `b` beside those of `a` first, as for `barrier`.
     test, places, refine, level, resamples
@@ -86,8 +85,9 @@ def curve(
         over the length (with ``test_``); ``length`` and ``length_ratio``, over the straight line;
         for class labels ``function_length`` and ``function_chord``: the mean over examples of the
         length of the way of their probabilities, in the metric of Fisher and Rao, and of one
-        step from end to end; ``control_points(control, parameter)``, the inner ones;
-        ``training_loss(step)``.
+        step from end to end; ``control_points(control, parameter)``, the inner ones,
+        ``ends(end, parameter)`` and ``coefficients(t, point)``, the shares of a, the inner points
+        and b; ``training_loss(step)``.
 
     Raises
     ------
@@ -126,7 +126,8 @@ def curve(
     >>> float(found.barrier) < 0.001
     True
     """
-    how = Training(kind, points, steps, learning_rate, momentum, weight_decay, longest, seed)
+    rates = rates_of(learning_rate)
+    how = Training(kind, points, steps, rates[0], momentum, weight_decay, longest, seed)
     _check(objective, how)
     count(places, "places", least=3)
     count(refine, "refine", least=0)
@@ -138,7 +139,12 @@ def curve(
     ends = matching.ends
     if torch.equal(ends[0].theta, ends[1].theta):
         raise InvalidArgument("a and b are one point: no curve leads between.", code="E-A20")
-    made = bent(objective, ends[0].theta, ends[1].theta, how)
+    made, tried = first_that_stays(
+        rates,
+        lambda rate: bent(
+            objective, ends[0].theta, ends[1].theta, replace(how, learning_rate=rate)
+        ),
+    )
     if made.stopped:
         warnings.warn(
             TheodoliteWarning(
@@ -150,18 +156,20 @@ def curve(
         )
     path = along(objectives, partial(_at, made.controls, kind), steps=places, refine=refine)
     found = curves(path) | measured(path, level=level, resamples=resamples, seed=seed)
+    point = partial(_point, made.controls, kind)
     found = {k: (tuple("t" for _ in d), v, notes) for k, (d, v, notes) in found.items()}
     told = {"long_name": "place on the curve, from a to b"}
     return results.dataset(
         "curve",
-        found | _lengths(path, made, kind) | _function_lengths(objectives[""], path, made, kind),
+        found | _lengths(path, made, kind) | function_lengths(objectives[""], path.alphas, point),
         {"t": ("t", path.alphas, told), "control": np.arange(1, points + 1)},
         **facts(objectives[""], test, ends),
         **matching.facts,
         kind=kind,
         points=points,
         steps=steps,
-        learning_rate=float(learning_rate),
+        learning_rate=tried[-1],
+        rates_tried=tried,
         momentum=float(momentum),
         weight_decay=float(weight_decay),
         longest=float(longest),
@@ -181,7 +189,6 @@ def _check(objective: Objective, how: Training) -> None:
     count(how.points, "points", least=1)
     count(how.steps, "steps", least=1)
     for name, value, fits, allowed in (
-        ("learning_rate", how.learning_rate, how.learning_rate > 0, "positive"),
         ("momentum", how.momentum, 0 <= how.momentum < 1, "at least 0 and below 1"),
         ("weight_decay", how.weight_decay, how.weight_decay >= 0, "0 or more"),
         ("longest", how.longest, how.longest > 1, "above 1, the straight line"),
@@ -196,8 +203,12 @@ def _check(objective: Objective, how: Training) -> None:
         )
 
 
+def _point(controls: Tensor, kind: str, t: float) -> Tensor:
+    return mixed(coefficients(kind, len(controls), np.array(t)), controls)
+
+
 def _at(controls: Tensor, kind: str, objective: Objective, t: float) -> Pass:
-    return passed(objective, mixed(coefficients(kind, len(controls), np.array(t)), controls), {})
+    return passed(objective, _point(controls, kind, t), {})
 
 
 def _lengths(path: Along, made: Bent, kind: str) -> dict[str, results.Variable]:
@@ -214,6 +225,16 @@ def _lengths(path: Along, made: Bent, kind: str) -> dict[str, results.Variable]:
             made.controls[1:-1].cpu().numpy(),
             {"long_name": "inner control points"},
         ),
+        "ends": (
+            ("end", "parameter"),
+            made.controls[[0, -1]].cpu().numpy(),
+            {"long_name": "both ends"},
+        ),
+        "coefficients": (
+            ("t", "point"),
+            coefficients(kind, len(made.controls), path.alphas),
+            {"long_name": "shares of a, the inner control points and b"},
+        ),
         "training_loss": (("step",), made.losses, {"long_name": "loss of the steps' batches"}),
     }
     for prefix in path.passes:
@@ -227,27 +248,3 @@ def _lengths(path: Along, made: Bent, kind: str) -> dict[str, results.Variable]:
         ):
             found[prefix + name] = ((), value, {"long_name": words.format(split)})
     return found
-
-
-def _function_lengths(
-    objective: Objective, path: Along, made: Bent, kind: str
-) -> dict[str, results.Variable]:
-    """The way of the probabilities along the curve, and from end to end."""
-    if objective.start_pass.hits is None:
-        return {}
-    first = before = _answers(objective, made, kind, 0.0)
-    length = 0.0
-    for t in path.alphas[1:]:
-        here = _answers(objective, made, kind, float(t))
-        length += FISHER_RAO * jensen_shannon_distances(before, here)
-        before = here
-    chord = FISHER_RAO * jensen_shannon_distances(first, before)
-    return {
-        "function_length": ((), length, {"long_name": "length of the way of the probabilities"}),
-        "function_chord": ((), chord, {"long_name": "distance of the ends' probabilities"}),
-    }
-
-
-def _answers(objective: Objective, made: Bent, kind: str, t: float) -> Any:
-    weights: Float64[np.ndarray, " control"] = coefficients(kind, len(made.controls), np.array(t))
-    return answers(objective, End(mixed(weights, made.controls), {}), ())

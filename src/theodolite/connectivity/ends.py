@@ -101,6 +101,12 @@ def how_normalized(objective: Objective, a: End, b: End) -> str:
     return "interpolated" if differ else "kept"
 
 
+def recomputed(objective: Objective) -> Objective:
+    """The objective as curved paths are measured: BatchNorm statistics made anew everywhere."""
+    own = objective.mode == "eval" and batch_norm_layers(objective.model)
+    return objective.with_batch_norm("recompute") if own else objective
+
+
 def passed(objective: Objective, theta: Tensor, statistics: Statistics) -> Pass:
     """One pass over the data at `theta`, with these running statistics; 1 F."""
     point = objective.point(theta)
@@ -112,9 +118,3 @@ def passed(objective: Objective, theta: Tensor, statistics: Statistics) -> Pass:
         return objective.sweep()
 
     return objective.guarded(lambda: objective.forward.run(point, body))
-
-
-def recomputed(objective: Objective) -> Objective:
-    """The objective as curved paths are measured: BatchNorm statistics made anew everywhere."""
-    own = objective.mode == "eval" and batch_norm_layers(objective.model)
-    return objective.with_batch_norm("recompute") if own else objective

@@ -78,6 +78,41 @@ def measured(
     return made
 
 
+def saddle_losses(
+    path: Along, *, level: float, resamples: int, seed: int
+) -> dict[str, results.Variable]:
+    """The largest loss on a path, with ends of intervals, examples resampled with all places."""
+    made: dict[str, results.Variable] = {}
+    for prefix, passes in path.passes.items():
+        values, weights, scale = _curves(passes)["loss"]
+        means = path.losses(prefix)
+        top = float(means.max()) if np.isfinite(means).all() else np.nan
+        low, high = resampled(
+            scale * values,
+            weights,
+            _largest,
+            1,
+            design=passes[0].design,
+            level=level,
+            resamples=resamples,
+            rng=seeds.numpy_generator(seed, "saddle", prefix),
+        )
+        told = f"largest {'test ' if prefix else ''}loss on the path"
+        for end, word, value in (
+            ("", "", top),
+            ("_low", "lower", low[0]),
+            ("_high", "upper", high[0]),
+        ):
+            long_name = f"{word} end of the {told}" if word else told
+            made[f"{prefix}saddle_loss{end}"] = ((), value, {"long_name": long_name})
+    return made
+
+
+def _largest(means: Array) -> Float64[np.ndarray, "1 ..."]:
+    made: Array = means.max(-1)[None]
+    return made
+
+
 def _curves(passes: tuple[Pass, ...]) -> Mapping[str, tuple[Array, Array, float]]:
     """Values by place and example, their weights and a factor: of the loss, and of the error."""
     first = passes[0]

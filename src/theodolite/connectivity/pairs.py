@@ -99,9 +99,9 @@ def barrier_matrix(
     objectives = pair_of(objective, test)
     if align is not None:
         check_method(align, "align")
-    ends = _ends(objective, thetas)
+    ends = points_of(objective, thetas)
     units = None if align is None else units_of(objective)
-    labels = _labels(names, len(ends))
+    labels = labels_of(names, len(ends))
     alone = [
         {p: passed(o, end.theta, end.statistics) for p, o in objectives.items()} for end in ends
     ]
@@ -147,7 +147,8 @@ def _pair(
     return aligned_by(objective, units, ends, align, seed=seed).ends, before
 
 
-def _ends(objective: Objective, thetas: Iterable[Any]) -> list[End]:
+def points_of(objective: Objective, thetas: Iterable[Any]) -> list[End]:
+    """Two or more points; raises for fewer, and for a single one that is no list."""
     single = hasattr(thetas, "keys") or isinstance(thetas, str) or not hasattr(thetas, "__iter__")
     if single or getattr(thetas, "ndim", 2) < 2:
         raise InvalidType(
@@ -165,7 +166,8 @@ def _ends(objective: Objective, thetas: Iterable[Any]) -> list[End]:
     return ends
 
 
-def _labels(names: Sequence[str] | None, points: int) -> list[str]:
+def labels_of(names: Sequence[str] | None, points: int) -> list[str]:
+    """The names of points, by default their numbers."""
     labels = [str(k) for k in range(points)] if names is None else [str(n) for n in names]
     if len(labels) != points or len(set(labels)) < points:
         raise InvalidArgument(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -51,11 +51,13 @@ def along(
     objectives: dict[str, Objective],
     at: At,
     *,
-    steps: int,
+    steps: int | Sequence[float],
     refine: int,
     known: dict[float, dict[str, Pass]] | None = None,
 ) -> Along:
-    """Passes at `steps` even places and, by Brent's method, around the highest of each curve.
+    """Passes at places of the path and, by Brent's method, around the highest of each curve.
+
+    `steps` are so many even places, or the places themselves, in rising order from 0 to 1.
 
     For every objective the highest loss and the highest rise above the chord between the ends
     are each looked for in at most `refine` passes between the neighbors of the highest place of
@@ -68,7 +70,7 @@ def along(
             found[alpha] = {prefix: at(one, alpha) for prefix, one in objectives.items()}
         return found[alpha]
 
-    grid = np.linspace(0.0, 1.0, steps).tolist()
+    grid = np.linspace(0.0, 1.0, steps).tolist() if isinstance(steps, int) else list(steps)
     for alpha in grid:
         reading(alpha)
     for prefix in objectives if refine else ():

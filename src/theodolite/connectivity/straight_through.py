@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from theodolite.connectivity.bending import batch_gradient, endless_batches
+from theodolite.connectivity.bending import batch_slope, endless_batches
 from theodolite.connectivity.ends import End
 from theodolite.connectivity.units import moved_end
 from theodolite.objective import Objective
@@ -56,7 +56,7 @@ def straight_through(
         batches = endless_batches(objective, how.seed, "straight-through batches")
         for _ in range(how.steps):
             middle = torch.lerp(a.theta, moved_end(found, b, now).theta, 0.5)
-            _, gradient = batch_gradient(objective, middle, next(batches))
+            _, gradient = batch_slope(objective, middle, next(batches))
             velocity = how.momentum * velocity + gradient
             free = free - how.learning_rate * velocity
             if not bool(torch.isfinite(free).all()):

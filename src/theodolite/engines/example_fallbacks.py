@@ -40,14 +40,14 @@ def by_vmap(
     for start, stop in slices(batch.examples, held):
         for first in range(start, stop, TOGETHER):
             some = [t[first : min(first + TOGETHER, stop)] for t in mapped]
-            with _batched_operations():
+            with batched_operations():
                 made = together(points, some)
             found.append(_reduced(made, entries, directions))
     return _stacked(found)
 
 
 @contextmanager
-def _batched_operations() -> Iterator[None]:
+def batched_operations() -> Iterator[None]:
     """Attention by the kernel that vmap knows; silent on operations that go one by one."""
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         warnings.filterwarnings("ignore", message="There is a performance drop")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from theodolite.plots import palette
+from theodolite.plots.bands import plot_elastic_band
 from theodolite.plots.barcode import plot_barcode
 from theodolite.plots.barriers import how_normalized, plot_barrier
 from theodolite.plots.certificate import certificate_rows, plot_certificate
 from theodolite.plots.convexity import plot_convexity
+from theodolite.plots.curve_planes import plot_curve_plane
 from theodolite.plots.density import (
     density_floor,
     finished,
@@ -27,6 +29,7 @@ from theodolite.plots.gradient_tails import plot_gradient_tails
 from theodolite.plots.height_scale import Heights, finite_values, heights, plain
 from theodolite.plots.line import line_from_plane, plot_line, share_log
 from theodolite.plots.merge_tree import plot_merge_tree
+from theodolite.plots.minima import plot_minima_graph
 from theodolite.plots.monitored import plot_edge, plot_monitored
 from theodolite.plots.plane import (
     minimum,
@@ -41,6 +44,7 @@ from theodolite.plots.rises import plot_rise_errors, plot_rises, trust_radius
 from theodolite.plots.saddle_index import plot_critical_search, plot_saddle_index
 from theodolite.plots.shape import plot_shape
 from theodolite.plots.sharpness_paths import plot_descent_losses, plot_sharpness_paths
+from theodolite.plots.simplexes import plot_simplex
 from theodolite.plots.small_multiples import Panel, plot_small_multiples
 from theodolite.plots.spectral_density import (
     draw_curve,
@@ -90,14 +94,17 @@ __all__ = [
     "plot_collapse",
     "plot_convexity",
     "plot_critical_search",
+    "plot_curve_plane",
     "plot_descent_losses",
     "plot_edge",
     "plot_eigenvalues",
+    "plot_elastic_band",
     "plot_escape_distance",
     "plot_escape_rise",
     "plot_gradient_tails",
     "plot_line",
     "plot_merge_tree",
+    "plot_minima_graph",
     "plot_monitored",
     "plot_optimizers",
     "plot_plane",
@@ -110,6 +117,7 @@ __all__ = [
     "plot_sharpness_paths",
     "plot_shifted_valley",
     "plot_signal_to_noise",
+    "plot_simplex",
     "plot_small_multiples",
     "plot_spectral_density",
     "plot_study_grid",
