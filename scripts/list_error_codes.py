@@ -20,6 +20,9 @@ SOURCES = ROOT / "src" / "theodolite"
 PAGE = ROOT / "docs" / "errors.md"
 BEGIN, END = "<!-- codes: begin (make errors) -->", "<!-- codes: end -->"
 CODE = re.compile(r"\bE-[A-Z]\d{2}\b")
+BRACKET = re.compile(r"\s*\[E-[A-Z]\d{2}\]")
+WARNINGS = ("TheodoliteWarning",)
+"""Classes whose code stands in brackets at the end of their text."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,14 @@ def raised(path: Path) -> Iterator[Raised]:
         if not isinstance(node, ast.Call):
             continue
         named = {k.arg: k.value for k in node.keywords if k.arg}
+        first = text_of(node.args[0]) if node.args else ""
         codes = CODE.findall(text_of(named.get("code")))
-        if codes:
-            what = text_of(node.args[0]) if node.args else text_of(named.get("what"))
-            for code in codes:
-                seen.add(code)
-                yield Raised(code, name_of(node.func), what, text_of(named.get("fix")), module)
+        if name_of(node.func) in WARNINGS:
+            codes = CODE.findall(first)
+        for code in codes:
+            seen.add(code)
+            what = BRACKET.sub("", first or text_of(named.get("what")))
+            yield Raised(code, name_of(node.func), what, text_of(named.get("fix")), module)
     for code in sorted(set(CODE.findall(source)) - seen):
         yield Raised(code, "", "", "", module)
 
@@ -100,7 +105,8 @@ def table(found: dict[str, list[Raised]]) -> str:
     """The generated part of the page."""
     lines = ["| code | error | what it says | what to do | raised in |", "|---|---|---|---|---|"]
     for code, places in found.items():
-        for number, place in enumerate(dict.fromkeys(places)):
+        told = sorted(places, key=lambda place: not place.what)  # those that only name it last
+        for number, place in enumerate(dict.fromkeys(told)):
             anchor = f'<a id="{code.lower()}"></a>`{code}`' if number == 0 else ""
             kind = f"`{place.kind}`" if place.kind[:1].isupper() else ""
             cells = (anchor, kind, cell(place.what), cell(place.fix), f"`{place.module}`")

@@ -178,6 +178,14 @@ def test_every_error_code_is_on_its_page_and_no_other() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_codes_of_warnings_are_on_their_page_with_their_words() -> None:
+    # Kills: the code of a warning, which stands inside its text, listed with nothing beside it.
+    rows = (ROOT / "docs" / "errors.md").read_text("utf-8").splitlines()
+    warned = [row for row in rows if "`TheodoliteWarning`" in row and "E-A" in row]
+    assert {row.split("`")[1] for row in warned} >= {"E-A03", "E-A18", "E-A21"}
+    assert all(len(row.split("|")[3].strip()) > 20 and "[E-" not in row for row in warned)
+
+
 def test_error_codes_agree_with_the_sources_by_plain_search() -> None:
     # The independent oracle of the script above: a regular expression over the text.
     code = re.compile(r"\bE-[A-Z]\d{2}\b")

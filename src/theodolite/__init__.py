@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from theodolite.connectivity import match as match
     from theodolite.connectivity import merge as merge
     from theodolite.connectivity import minima_graph as minima_graph
+    from theodolite.connectivity import relation as relation
     from theodolite.connectivity import repair as repair
     from theodolite.connectivity import simplex as simplex
     from theodolite.connectivity import variance_collapse as variance_collapse
@@ -202,6 +203,7 @@ _HOMES = {
     "projection": "directions",
     "random_directions": "directions",
     "random_planes": "directions",
+    "relation": "connectivity",
     "relative_flatness": "sharpness",
     "repair": "connectivity",
     "report": "reporting",
@@ -316,6 +318,7 @@ __all__ = [
     "projection",
     "random_directions",
     "random_planes",
+    "relation",
     "relative_flatness",
     "repair",
     "report",

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from theodolite.surveys import load_run
 
-FEW = ("--steps", "5", "--refine", "0", "--resamples", "50")
+FEW = ("--steps", "5", "--refine", "0", "--resamples", "50", "--curve-steps", "16")
 
 
 @pytest.fixture(autouse=True)
@@ -29,15 +29,23 @@ def test_a_line_is_measured_and_printed(call):
     found = load_run("runs/a")["barrier"]
     assert found.sizes["alpha"] == 5
     assert found.attrs["resamples"] == 50
-    for words in ("Between a and b", "saddle excess", "a to b, test loss"):
+    for words in ("a and b are in the same basin.", "saddle excess", "a to b, test loss"):
         assert words in said.err
+    assert "Units were not matched" in said.err  # a linear layer has none
+    assert "target" not in said.err.partition("Barrier")[2].partition("a and b")[0]
     again = call("connect", "mine.py:build", "a.safetensors", "b.safetensors", *FEW, "-o", "runs/a")
     assert again.code == 0
 
 
 def test_json_holds_the_numbers_and_the_page_the_section(call):
     said = call("connect", "mine.py:build", "a.safetensors", *FEW, "-o", "runs/b", "--json")
-    (line,) = json.loads(said.out)["connectivity"]
+    found = json.loads(said.out)
+    (line,) = found["connectivity"]
+    (verdict,) = found["connections"]["verdicts"]
+    assert verdict["verdict"] == "same basin"
+    assert verdict["sentence"].startswith("target and a are in the same basin.")
+    assert verdict["evidence"]["barrier"]["value"] == 0.0
+    assert verdict["evidence"]["threshold"] > 0
     assert (line["first"], line["second"]) == ("target", "a")
     assert line["barrier"] == 0.0  # a linear model with squared loss is a bowl
     assert line["area"] < 0
@@ -56,6 +64,23 @@ def test_what_cannot_be_connected_is_refused(call, place):
     assert not (place / "runs/c").exists()
     save_file(torch.nn.Linear(4, 2).state_dict(), place / "wide.safetensors")
     wide = call("connect", "mine.py:build", "wide.safetensors", *FEW, "-o", "runs/d")
-    assert wide.code == 1  # a unit that failed: other pairs are measured all the same
-    assert "E-A07" in wide.err
-    assert "wide.safetensors does not fit the model" in wide.err
+    assert (wide.code, "E-A07" in wide.err) == (2, True)
+    assert "wide.safetensors does not fit the model: weight has shape (2, 4)" in wide.err
+    assert not (place / "runs/d").exists()
+
+
+def test_help_is_read_on_one_page_and_the_plan_names_curves(call):
+    # kills: curves that are trained without having been announced
+    told = call("connect", "--help")
+    assert told.code == 0
+    assert len(told.out.splitlines()) <= 48
+    few = call("connect", "mine.py:build", "a.safetensors", "b.safetensors", "--dry-run")
+    assert "curves" in few.err
+    none = call("connect", "mine.py:build", "a.safetensors", "--curve", "none", "--dry-run")
+    assert "curves" not in none.err
+    four = call("connect", "mine.py:build", *["a.safetensors"] * 4, "--dry-run")
+    assert "curves" not in four.err
+    asked = call(
+        "connect", "mine.py:build", *["a.safetensors"] * 4, "--curve", "polychain", "--dry-run"
+    )
+    assert "curves" in asked.err

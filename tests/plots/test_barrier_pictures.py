@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from theodolite import results
 from theodolite.plots import plot_barrier
-from theodolite.reporting.connectivity import barrier_panels
+from theodolite.reporting.connectivity import connection_panels
 from theodolite.reporting.connectivity_values import barrier_words
 from theodolite.reporting.contents import read_trees
 from theodolite.reporting.explanations import EXPLANATIONS
@@ -80,26 +80,30 @@ def test_the_section_tells_the_recomputed_barrier_and_all_pairs() -> None:
     # kills: averaged statistics quoted as the barrier, a matrix that is not symmetric
     contents = read_trees(tree())[0]
     assert len(contents.barriers) == 3
-    (panel,) = barrier_panels([contents])
-    said = panel.sentences[0]
+    (panel,) = connection_panels([contents])
+    (lines,) = panel.parts
+    assert panel.verdicts == ()  # nobody said what counts as none
+    said = lines.sentences[0]
     assert "Between one and two, 3 apart" in said
     assert "at most 0.25 (0.225 to 0.275), with BatchNorm statistics recomputed," in said
     assert said.endswith("With averaged ones it would be 2.")
-    assert panel.matrix is not None
-    assert panel.matrix.rows == (
+    (_, matrix), (_, heights) = lines.tables
+    assert matrix.rows == (
         ("one", "0", "0.25", "4"),
         ("two", "0.25", "0", "5"),
         ("three", "4", "5", "0"),
     )
-    assert len(panel.table.rows) == 4 * 3
-    assert panel.table.head[0] == "90 % intervals"
-    assert panel.table.rows[0] == (
+    assert len(heights.rows) == 4 * 3
+    assert heights.head[0] == "90 % intervals"
+    assert heights.rows[0] == (
         "one to two, averaged statistics, training loss",
         *["2 (1.8 to 2.2)"] * 4,
     )
-    assert panel.table.rows[2][1] == "200 (180 to 220) pp"
-    assert len(panel.pictures) == 6
-    behind = panel.pictures[0].table
+    assert heights.rows[2][1] == "200 (180 to 220) pp"
+    losses, errors = (view.pictures for view in lines.views)
+    assert (len(losses), len(errors)) == (3, 3)
+    behind = losses[0].table
+    assert behind is not None
     assert behind.head[1:] == (
         "training, averaged statistics",
         "test, averaged statistics",

@@ -17,6 +17,7 @@ from theodolite.surveys.headline import headline
 from theodolite.training import load_state
 
 FEW = {"steps": 5, "refine": 2, "resamples": 50}
+LINES = {**FEW, "align": "none", "curve": "none"}
 
 
 def target() -> td.Target:
@@ -40,7 +41,7 @@ def surveyed(files: list[str], **how: object) -> object:
     return td.survey(
         target(),
         measures=["connectivity"],
-        settings={"connectivity": {"files": files, **FEW, **how}},
+        settings={"connectivity": {"files": files, **LINES, **how}},
         seed=2,
     )
 
@@ -49,7 +50,8 @@ def test_every_pair_is_the_barrier_of_its_files_as_given_and_recomputed(files):
     # kills: pairs or ends exchanged, the variant measured on the given objective, no test
     tree = surveyed(files)
     names = {"barrier_0_1", "barrier_0_2", "barrier_1_2"}
-    assert set(tree.children) == {"start"} | names | {n + "_recomputed" for n in names}
+    answers = {n.replace("barrier", "functions") for n in names}
+    assert set(tree.children) == {"start"} | names | answers | {n + "_recomputed" for n in names}
     own, states = target(), [load_state(f) for f in files]
     for i, j in ((0, 1), (0, 2), (1, 2)):
         for kind in ("", "_recomputed"):
@@ -74,7 +76,7 @@ def test_every_pair_is_the_barrier_of_its_files_as_given_and_recomputed(files):
 def test_one_file_is_connected_with_the_target(files):
     # kills: the file at both ends; a recomputed line nobody asked for
     tree = surveyed(files[:1], batch_norm="given")
-    assert set(tree.children) == {"start", "barrier"}
+    assert set(tree.children) == {"start", "barrier", "functions"}
     found = tree["barrier"].to_dataset()
     own = target().objective
     assert float(found.loss[0]) == float(own.value())
@@ -102,7 +104,10 @@ def test_the_headline_is_the_largest_barrier_with_its_interval(files):
 
 def test_a_run_knows_its_files_by_their_content(files, tmp_path):
     # kills: a run continued with other weights under the same name
-    how = {"measures": ["connectivity"], "settings": {"connectivity": {"files": files[:2], **FEW}}}
+    how = {
+        "measures": ["connectivity"],
+        "settings": {"connectivity": {"files": files[:2], **LINES}},
+    }
     td.survey(target(), out=tmp_path / "run", **how)
     save_file(normalized(9).state_dict(), files[1])
     with pytest.raises(RunMismatch, match="files of weights to connect"):
@@ -135,6 +140,11 @@ def test_without_files_there_is_nothing_unless_they_are_required():
         ({"level": 1.5}, "level of connectivity"),
         ({"resamples": 0}, "resamples of connectivity"),
         ({"batch_norm": "all"}, "batch_norm must be"),
+        ({"align": "magic"}, "align of connectivity must be"),
+        ({"curve": "arc"}, "curve of connectivity must be"),
+        ({"curve_steps": 0}, "curve_steps of connectivity"),
+        ({"curve_rate": -0.1}, "curve_rate of connectivity"),
+        ({"threshold": 0.0}, "threshold of connectivity"),
     ],
 )
 def test_settings_are_refused_by_name(files, how, words):

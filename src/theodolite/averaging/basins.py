@@ -8,15 +8,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from theodolite import results
+from theodolite.connectivity.relations import idle_loss
 from theodolite.errors import InvalidArgument
+from theodolite.intervals.verdicts import threshold_of
 from theodolite.objective import Objective
-
-SHARE = 0.05
-"""The largest barrier within a basin, by default, over what the members have learned."""
 
 ROUNDING = 1e-9
 """Barriers below this share of the losses are rounding."""
@@ -26,11 +24,10 @@ KEPT = ("barrier", "barrier_low", "barrier_high", "error_barrier", "distance")
 
 
 def limit_of(objective: Objective, threshold: Any, losses: Sequence[float]) -> tuple[float, str]:
-    """The largest barrier within a basin, and where it comes from.
+    """The largest barrier within a basin, and where it comes from; by default that of `relation`.
 
-    By default a share of what the members have learned: the loss with all weights zero, which
-    know nothing, minus the members' mean loss; where that is not positive, a share of the mean.
-    One pass.
+    Two percent of what the worst member has learned over the network with all weights zero, but
+    no less than what is rounding. One pass.
     """
     if threshold is not None:
         number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
@@ -39,14 +36,9 @@ def limit_of(objective: Objective, threshold: Any, losses: Sequence[float]) -> t
                 f"threshold must be a number, 0 or more, in units of the loss; got {threshold!r}.",
                 code="E-A81",
             )
-        return float(threshold), "given"
-    mean = float(np.mean(losses))
-    nothing = objective.sample(torch.zeros_like(objective.start)).loss()
-    told = f"{100 * SHARE:g} % of the "
-    least = ROUNDING * max(abs(x) for x in losses)
-    if math.isfinite(nothing) and nothing > mean:
-        return max(SHARE * (nothing - mean), least), told + "fall from zero weights"
-    return max(SHARE * abs(mean), least), told + "members' mean loss"
+    limit, source = threshold_of(losses, idle_loss(objective), threshold)
+    least = ROUNDING * max(abs(x) for x in losses) if threshold is None else 0.0
+    return max(limit, least), source
 
 
 def end_losses(matrix: xr.Dataset) -> list[float]:

@@ -23,7 +23,7 @@ GROUPS = {
         "saddles": ("saddles:saddles", "Directions that curve down, and critical points."),
         "sharpness": ("sharpness:sharpness", "How sharp the loss is, by all definitions."),
         "noise": ("noise:noise", "Gradient noise, and the batch sizes it speaks for."),
-        "connect": ("connect:connect", "Loss between weights in files: the barriers."),
+        "connect": ("connect:connect", "How weights in files are related: lines, curves."),
         "average": ("average:average", "One network from weights in files, or their soup."),
         "volume": ("volume:volume", "Loss over grids of three or more axes."),
         "convexity": ("convexity:convexity", "Where around the weights the loss is convex."),

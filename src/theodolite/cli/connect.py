@@ -1,4 +1,4 @@
-"""``theodolite connect``: the loss between weights in files."""
+"""``theodolite connect``: what lies between weights in files, and how they are related."""
 
 from __future__ import annotations
 
@@ -19,7 +19,18 @@ def connect(
         Path,
         Parameter(help="Weights to connect, every two of them; one file: the target's with it."),
     ],
-    steps: Annotated[int | None, Parameter(help="Points on each line, ends included.")] = None,
+    align: Annotated[
+        str | None, Parameter(help="weights (usual), activations, straight-through or none.")
+    ] = None,
+    curve: Annotated[
+        str | None, Parameter(help="bezier, polychain or none; usual: bezier up to 3 points.")
+    ] = None,
+    curve_steps: Annotated[int | None, Parameter(help="Batches a curve is trained on.")] = None,
+    curve_rate: Annotated[float | None, Parameter(help="Its rate; by default tried.")] = None,
+    threshold: Annotated[
+        float | None, Parameter(help="Rise that counts as none; usual: 2 % of the gain.")
+    ] = None,
+    steps: Annotated[int | None, Parameter(help="Points on each path, ends included.")] = None,
     refine: Annotated[
         int | None, Parameter(help="Passes spent at most on each maximum; 0: none.")
     ] = None,
@@ -30,15 +41,20 @@ def connect(
     ] = None,
     options: Options = Options(),  # noqa: B008 (frozen, without state)
 ) -> int:
-    """Measure how high the loss rises between weights: theodolite connect TARGET A B [C...].
+    """How weights are related: theodolite connect TARGET A B [C...].
 
-    Files are .safetensors or of torch.save, and nothing in them is run. BatchNorm networks are
-    measured twice: with statistics averaged as the weights are, and with recomputed ones.
+    One verdict a pair (same basin, same up to permutation, joined only by a curve, distinct) and
+    the lines, curves and answers behind it. Nothing in a file is run.
     """
     from theodolite.cli.running import measured
 
     changes: dict[str, Any] = {
         "files": [str(Path(name).resolve()) for name in files] or None,
+        "align": align,
+        "curve": curve,
+        "curve_steps": curve_steps,
+        "curve_rate": curve_rate,
+        "threshold": threshold,
         "steps": steps,
         "refine": refine,
         "level": level,

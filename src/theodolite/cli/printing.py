@@ -37,6 +37,9 @@ FIVE = (
 )
 """The headline numbers printed at the end, the first five there are."""
 
+OTHERS = ("barrier", "test_error_barrier")
+"""Those of a run that measured other weights than the target's own."""
+
 
 def header(target: Target) -> str:
     """Who is measured, in one line."""
@@ -133,17 +136,19 @@ def headline_lines(tree: xr.DataTree) -> str:
     from theodolite.reporting.numbers import Number, text
 
     found = {row["name"]: row for row in json.loads(tree.attrs["headline"])}
-    chosen = [found[name] for name in FIVE if name in found][:5]
+    lines = [d.attrs for n, d in tree.children.items() if n.startswith("barrier")]
+    elsewhere = any("target" not in attrs.get("points", ["target"]) for attrs in lines)
+    chosen = [found[n] for n in (OTHERS if elsewhere else FIVE) if n in found][:5]
     width = max((len(row["label"]) for row in chosen), default=0)
     checks = checks_line(tree)
-    lines = [checks] if checks else []
+    said = [checks] if checks else []
     for row in chosen:
         value = math.nan if row["value"] is None else row["value"]
         number = Number(value, row["error"], row["exact"], row["unit"])
         note = f"  ({row['note']})" if row.get("note") else ""
-        lines.append(f"{row['label']:{width}}  {text(number)}{note}")
+        said.append(f"{row['label']:{width}}  {text(number)}{note}")
     warning = bowl_note(tree)
-    return "\n".join([*lines, warning] if warning else lines)
+    return "\n".join([*said, warning] if warning else said)
 
 
 def failure_lines(tree: xr.DataTree) -> str:

@@ -8,6 +8,7 @@ from theodolite.connectivity.linear import barrier
 from theodolite.connectivity.matching import match
 from theodolite.connectivity.merging import Merge, merge
 from theodolite.connectivity.pairs import barrier_matrix
+from theodolite.connectivity.relations import relation
 from theodolite.connectivity.repairing import repair, variance_collapse
 from theodolite.connectivity.simplexes import simplex
 
@@ -21,6 +22,7 @@ __all__ = [
     "match",
     "merge",
     "minima_graph",
+    "relation",
     "repair",
     "simplex",
     "variance_collapse",

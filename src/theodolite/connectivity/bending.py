@@ -12,6 +12,7 @@ from torch import Tensor
 
 from theodolite import seeds
 from theodolite.connectivity.families import coefficients, rate_scale
+from theodolite.connectivity.segments import Advance
 from theodolite.engines.failures import named_failures
 from theodolite.objective import Objective
 from theodolite.objective.batches import Batch
@@ -51,7 +52,9 @@ def mixed(weights: Float64[np.ndarray, " control"], controls: Tensor) -> Tensor:
     return torch.as_tensor(weights).to(controls) @ controls
 
 
-def bent(objective: Objective, a: Tensor, b: Tensor, how: Training) -> Bent:
+def bent(
+    objective: Objective, a: Tensor, b: Tensor, how: Training, progress: Advance | None = None
+) -> Bent:
     """Train the inner control points from the straight line; one gradient of a batch a step.
 
     BatchNorm layers normalize by the batch while training.
@@ -60,12 +63,14 @@ def bent(objective: Objective, a: Tensor, b: Tensor, how: Training) -> Bent:
     def body() -> Bent:
         for layer in batch_norm_layers(objective.model):
             layer.train()
-        return _descent(objective, a, b, how)
+        return _descent(objective, a, b, how, progress)
 
     return objective.guarded(body, grad=True)
 
 
-def _descent(objective: Objective, a: Tensor, b: Tensor, how: Training) -> Bent:
+def _descent(
+    objective: Objective, a: Tensor, b: Tensor, how: Training, progress: Advance | None
+) -> Bent:
     count = how.points + 2
     start = torch.stack([torch.lerp(a, b, k / (count - 1)) for k in range(count)])
     inner = start[1:-1].clone().requires_grad_(True)
@@ -89,6 +94,8 @@ def _descent(objective: Objective, a: Tensor, b: Tensor, how: Training) -> Bent:
             if reason:
                 return Bent(torch.cat([a[None], kept, b[None]]), np.array(losses), reason)
             kept = inner.detach().clone()
+            if progress is not None:
+                progress("step", step + 1, how.steps)
     return Bent(torch.cat([a[None], kept, b[None]]), np.array(losses))
 
 

@@ -22,7 +22,7 @@ from theodolite.connectivity.function_lengths import function_lengths
 from theodolite.connectivity.heights import measured
 from theodolite.connectivity.linear import curves, facts, pair_of
 from theodolite.connectivity.rates import first_that_stays, rates_of
-from theodolite.connectivity.segments import Along, along, one_dtype
+from theodolite.connectivity.segments import Advance, Along, along, one_dtype
 from theodolite.errors import InvalidArgument, TheodoliteWarning, UnsupportedModel
 from theodolite.objective import Objective
 from theodolite.objective.evaluation import Pass
@@ -47,6 +47,7 @@ def curve(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    progress: Advance | None = None,
 ) -> xr.Dataset:
     r"""A curve from one point to another along which the loss was trained to be low.
 
@@ -76,6 +77,8 @@ def curve(
         Put the units of `b` beside those of `a` first, as for `barrier`.
     test, places, refine, level, resamples
         Of the measurement, as for `barrier`; ``places`` are its ``steps``.
+    progress
+        Called as ``progress("step", done, of)`` while training, then as that of `barrier`.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def curve(
     made, tried = first_that_stays(
         rates,
         lambda rate: bent(
-            objective, ends[0].theta, ends[1].theta, replace(how, learning_rate=rate)
+            objective, ends[0].theta, ends[1].theta, replace(how, learning_rate=rate), progress
         ),
     )
     if made.stopped:
@@ -154,7 +157,8 @@ def curve(
             ),
             stacklevel=2,
         )
-    path = along(objectives, partial(_at, made.controls, kind), steps=places, refine=refine)
+    at = partial(_at, made.controls, kind)
+    path = along(objectives, at, steps=places, refine=refine, progress=progress)
     found = curves(path) | measured(path, level=level, resamples=resamples, seed=seed)
     point = partial(_point, made.controls, kind)
     found = {k: (tuple("t" for _ in d), v, notes) for k, (d, v, notes) in found.items()}

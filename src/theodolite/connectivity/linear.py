@@ -14,7 +14,7 @@ from theodolite.connectivity.aligning import aligned
 from theodolite.connectivity.arguments import count, share
 from theodolite.connectivity.ends import End, end_of, how_normalized
 from theodolite.connectivity.heights import measured
-from theodolite.connectivity.segments import Along, along, between, distance, one_dtype
+from theodolite.connectivity.segments import Advance, Along, along, between, distance, one_dtype
 from theodolite.objective import Objective
 from theodolite.objective.same_space import check_same_space
 
@@ -31,6 +31,7 @@ def barrier(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    progress: Advance | None = None,
 ) -> xr.Dataset:
     r"""How high the loss rises on the straight line from one point to another.
 
@@ -55,6 +56,8 @@ def barrier(
         each objective), between the neighbors of the highest place; 0 for none.
     level, resamples
         Of the bootstrap intervals.
+    progress
+        Called as ``progress("place", done, of)`` after every place.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def barrier(
     ends = one_dtype(end_of(objective, a, "a"), end_of(objective, b, "b"))
     matching = aligned(objective, ends, align, seed=seed)
     ends = matching.ends
-    path = along(objectives, between(*ends), steps=steps, refine=refine)
+    path = along(objectives, between(*ends), steps=steps, refine=refine, progress=progress)
     variables = curves(path) | measured(path, level=level, resamples=resamples, seed=seed)
     return results.dataset(
         "barrier",

@@ -23,6 +23,9 @@ CLOSE = 1e-4
 At = Callable[[Objective, float], Pass]
 """One pass over an objective's data at a place of the path."""
 
+Advance = Callable[[str, int, int], None]
+"""Told what is counted ("place", "step"), how many are done, and of how many."""
+
 
 @dataclass(frozen=True, eq=False)
 class Along:
@@ -54,6 +57,7 @@ def along(
     steps: int | Sequence[float],
     refine: int,
     known: dict[float, dict[str, Pass]] | None = None,
+    progress: Advance | None = None,
 ) -> Along:
     """Passes at places of the path and, by Brent's method, around the highest of each curve.
 
@@ -61,16 +65,19 @@ def along(
 
     For every objective the highest loss and the highest rise above the chord between the ends
     are each looked for in at most `refine` passes between the neighbors of the highest place of
-    the grid, unless that is an end. `known` holds passes made before, by place.
+    the grid, unless that is an end. `known` holds passes made before, by place; `progress` is
+    told of every place.
     """
     found: dict[float, dict[str, Pass]] = dict(known or {})
+    grid = np.linspace(0.0, 1.0, steps).tolist() if isinstance(steps, int) else list(steps)
 
     def reading(alpha: float) -> dict[str, Pass]:
         if alpha not in found:
             found[alpha] = {prefix: at(one, alpha) for prefix, one in objectives.items()}
+            if progress is not None:
+                progress("place", len(found), max(len(grid), len(found)))
         return found[alpha]
 
-    grid = np.linspace(0.0, 1.0, steps).tolist() if isinstance(steps, int) else list(steps)
     for alpha in grid:
         reading(alpha)
     for prefix in objectives if refine else ():

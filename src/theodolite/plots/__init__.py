@@ -20,6 +20,7 @@ from theodolite.plots.density_by_layer import draw_layer_curve, layer_densities
 from theodolite.plots.dress import distance_label
 from theodolite.plots.eigenvalues import plot_eigenvalues
 from theodolite.plots.escapes import plot_escape_distance, plot_escape_rise
+from theodolite.plots.function_distances import function_distance_matrix, plot_function_distances
 from theodolite.plots.gradient_noise import (
     noisiest,
     plot_batch_efficiency,
@@ -31,6 +32,7 @@ from theodolite.plots.line import line_from_plane, plot_line, share_log
 from theodolite.plots.merge_tree import plot_merge_tree
 from theodolite.plots.minima import plot_minima_graph
 from theodolite.plots.monitored import plot_edge, plot_monitored
+from theodolite.plots.path_profile import plot_path_profile
 from theodolite.plots.plane import (
     minimum,
     plot_plane,
@@ -76,6 +78,7 @@ __all__ = [
     "draw_layer_curve",
     "finished",
     "finite_values",
+    "function_distance_matrix",
     "heights",
     "how_normalized",
     "kernel_words",
@@ -101,12 +104,14 @@ __all__ = [
     "plot_elastic_band",
     "plot_escape_distance",
     "plot_escape_rise",
+    "plot_function_distances",
     "plot_gradient_tails",
     "plot_line",
     "plot_merge_tree",
     "plot_minima_graph",
     "plot_monitored",
     "plot_optimizers",
+    "plot_path_profile",
     "plot_plane",
     "plot_plane_3d",
     "plot_rise_errors",

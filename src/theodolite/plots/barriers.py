@@ -13,6 +13,9 @@ from theodolite.results import OK
 BAND = 2.0
 """Half the height of an error band, in standard errors."""
 
+MATCHED = ("as they are", "units matched")
+"""What the first and the second color are where units were matched."""
+
 SPLITS = {"": "training", "test_": "test"}
 """The curves of a result by the prefix of their numbers."""
 
@@ -23,17 +26,25 @@ def plot_barrier(
     *,
     variable: str = "loss",
     recomputed: xr.Dataset | None = None,
+    aligned: xr.Dataset | None = None,
     log: bool = False,
 ) -> Axes:
     """Draw `variable` ("loss", or "error" in percent) from the first point to the second.
 
     Training is solid, test dashed, each with a band of two standard errors over examples; thin
     dotted lines are the chords. `recomputed` is the same segment with BatchNorm statistics
-    recomputed, in the second color. Places that diverged break a line. Returns `ax`.
+    recomputed, in the second color; or there `aligned` is that to the second point with its
+    units matched to those of the first. Heights up to the threshold that a result was judged by
+    are shaded above the chord. Places that diverged break a line. Returns `ax`.
     """
     require(found, "barrier", "alpha")
-    both = [found] if recomputed is None else [found, require(recomputed, "barrier", "alpha")]
-    words = [how_normalized(one) for one in both] if recomputed is not None else [""]
+    second = aligned if recomputed is None else recomputed
+    both = [found] if second is None else [found, require(second, "barrier", "alpha")]
+    words = [""]
+    if second is not None:
+        words = [how_normalized(one) for one in both] if recomputed is not None else [*MATCHED]
+    if variable == "loss" and "threshold" in found.attrs:
+        _shade(ax, both[-1 if recomputed is not None else 0], float(found.attrs["threshold"]))
     for k, one in enumerate(both):
         for prefix, split in SPLITS.items():
             if values_of(one, variable, prefix) is not None:
@@ -72,6 +83,20 @@ def values_of(
         values, errors = 100 * (1 - values), 100 * errors
     ok = found["status"].values == OK
     return np.where(ok, values, np.nan), np.where(ok, errors, np.nan)
+
+
+def _shade(ax: Axes, found: xr.Dataset, threshold: float) -> None:
+    """What counts as no barrier: from the chord of the training loss up to the threshold."""
+    low, high = (float(found["loss"][k]) for k in (0, -1))
+    ax.fill_between(
+        [0, 1],
+        [low, high],
+        [low + threshold, high + threshold],
+        color=palette.GAP,
+        alpha=0.3,
+        linewidth=0,
+        label="counts as none",
+    )
 
 
 def _draw(ax: Axes, found: xr.Dataset, variable: str, prefix: str, color: str, label: str) -> None:

@@ -49,7 +49,7 @@ def plot_study_grid(study: xr.Dataset, ax: Axes, *, variable: str = "test_error"
             if there:
                 few = f"\n{count} of {study.sizes['seed']}"
                 text = written(value, variable) + (few if count < study.sizes["seed"] else "")
-                dark = palette.ON_FIELD if _light(shade) else "#ffffff"
+                dark = palette.ON_FIELD if light_color(shade) else "#ffffff"
                 ax.text(j, i, text, ha="center", va="center", fontsize=9, color=dark)
     _labels(study, ax)
     return dress(ax)
@@ -89,7 +89,7 @@ def written(value: float, variable: str) -> str:
     return f"{100 * value:.2g} %" if variable in PERCENT else plain(float(f"{value:.3g}"))
 
 
-def _light(color: tuple[float, ...] | str) -> bool:
+def light_color(color: tuple[float, ...] | str) -> bool:
     """Whether dark text has more contrast than white on a color (relative luminance, WCAG)."""
     parts = [float(v) for v in color[:3]]
     red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts)

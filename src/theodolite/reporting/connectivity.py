@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
-import xarray as xr
-
-from theodolite.plots import how_normalized, plot_barrier
+from theodolite.plots import how_normalized
+from theodolite.reporting.connection_parts import pair_of
+from theodolite.reporting.connection_pictures import (
+    MOST_DRAWN,
+    Views,
+    answers_views,
+    line_views,
+    profile_views,
+)
+from theodolite.reporting.connection_tables import (
+    answers_table,
+    curve_notes,
+    curves_table,
+    relations_table,
+    threshold_notes,
+    verdict_sentences,
+)
 from theodolite.reporting.connectivity_values import (
     barrier_words,
     interval_text,
@@ -17,15 +30,7 @@ from theodolite.reporting.connectivity_values import (
     versions,
 )
 from theodolite.reporting.contents import Contents
-from theodolite.reporting.pictures import picture
 from theodolite.reporting.tables import Table
-from theodolite.results import DIVERGED
-
-MOST_DRAWN = 6
-"""Pairs in pictures; the tables and summary.json hold all."""
-
-SIZE, MARGINS = (5.4, 3.5), (0.65, 0.5, 0.15, 0.5)
-"""Of a picture, in inches."""
 
 HEIGHTS = {
     "barrier": "barrier",
@@ -54,43 +59,62 @@ Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture with its name, a line under it and the numbers behind it."""
+class Part:
+    """One way of looking at the pairs: pictures of several kinds, tables, and notes."""
 
-    name: str
-    drawn: str
-    caption: str
-    table: Table
+    title: str
+    views: tuple[Views, ...]
+    tables: tuple[tuple[str, Table], ...]
+    notes: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What the section shows of one survey."""
+    """What the section shows of one survey: the verdicts first, then what they rest on."""
 
     label: str
     index: int
-    sentences: tuple[str, ...]
-    pictures: tuple[Picture, ...]
-    matrix: Table | None
-    table: Table
+    verdicts: tuple[tuple[str, str], ...]
+    relations: Table | None
     notes: tuple[str, ...]
+    parts: tuple[Part, ...]
 
 
-def barrier_panels(surveys: Sequence[Contents]) -> tuple[Panel, ...]:
-    """One panel a survey that measured lines between weights."""
-    return tuple(_panel(c, k) for k, c in enumerate(surveys) if c.barriers)
+def connection_panels(surveys: Sequence[Contents]) -> tuple[Panel, ...]:
+    """One panel a survey that measured what connects weights."""
+    return tuple(_panel(c, k) for k, c in enumerate(surveys) if c.barriers or c.connections.found)
 
 
 def _panel(contents: Contents, index: int) -> Panel:
-    return Panel(
-        contents.label,
-        index,
-        barrier_words(contents),
-        tuple(_pictures(contents, index)),
-        barrier_matrix_table(contents),
-        heights_table(contents),
-        _notes(contents),
+    found = contents.connections
+    verdicts = verdict_sentences(found)
+    lines = Part(
+        "Straight lines",
+        line_views(contents, versions(contents), index),
+        _tables(
+            ("Barriers", barrier_matrix_table(contents)),
+            ("Heights of the lines", heights_table(contents) if contents.barriers else None),
+        ),
+        _notes(contents) if contents.barriers else (),
+        () if verdicts else barrier_words(contents),
     )
+    curves = Part(
+        "Curves",
+        profile_views(found, index),
+        _tables(("Curves", curves_table(found))),
+        curve_notes(found),
+    )
+    answers = Part(
+        "Answers", answers_views(found, index), _tables(("Answers", answers_table(found)))
+    )
+    parts = tuple(p for p in (lines, curves, answers) if p.views or p.tables)
+    relations = relations_table(found) if len(found.lines) > 1 else None
+    return Panel(contents.label, index, verdicts, relations, threshold_notes(found), parts)
+
+
+def _tables(*named: tuple[str, Table | None]) -> tuple[tuple[str, Table], ...]:
+    return tuple((name, table) for name, table in named if table is not None)
 
 
 def barrier_matrix_table(contents: Contents) -> Table | None:
@@ -116,56 +140,18 @@ def heights_table(contents: Contents) -> Table:
     level = 100 * float(contents.barriers[0].attrs.get("level", 0.95))
     rows: list[Row] = []
     for found, again in versions(contents):
-        for one in (found, again):
+        matched = contents.connections.aligned.get(pair_of(found))
+        for one in (found, again, matched):
             if one is None:
                 continue
-            how = how_normalized(one)
-            told = named(one, "to") + (f", {how}" if how else "")
+            how = ("units matched, " if one is matched else "") + how_normalized(one)
+            told = f"{named(one, 'to')}, {how}".removesuffix(", ")
             for prefix, curve in CURVES.items():
                 if f"{prefix}barrier" in one:
                     values = tuple(interval_text(one, prefix + name) for name in HEIGHTS)
                     rows.append((f"{told}, {curve}", *values))
     head = (f"{level:g} % intervals", *HEIGHTS.values())
     return Table(head, tuple(rows))
-
-
-def _pictures(contents: Contents, index: int) -> list[Picture]:
-    made = []
-    for k, (found, again) in enumerate(versions(contents)[:MOST_DRAWN]):
-        for variable, word in (("loss", "Loss"), ("error", "Wrong answers")):
-            if variable == "error" and "accuracy" not in found:
-                continue
-            draw = partial(plot_barrier, found, variable=variable, recomputed=again)
-            svg = picture(
-                draw, f"co{index}-{k}{variable[0]}", (5.4, 3.5), margins=(0.65, 0.5, 0.15, 0.5)
-            )
-            name = f"{word} from {named(found, 'to')}"
-            made.append(Picture(name, svg, _caption(found, again), _behind(found, again, variable)))
-    return made
-
-
-def _caption(found: xr.Dataset, again: xr.Dataset | None) -> str:
-    said = "Dotted: the chords. Bands: two standard errors over examples."
-    lost = int((found["status"].values == DIVERGED).sum())
-    return f"{said} Diverged at {lost} places." if lost else said
-
-
-def _behind(found: xr.Dataset, again: xr.Dataset | None, variable: str) -> Table:
-    """The curves at the places of the grid."""
-    columns: dict[str, tuple[xr.Dataset, str]] = {}
-    name = "loss" if variable == "loss" else "accuracy"
-    for one in (found, again):
-        for prefix, split in (("", "training"), ("test_", "test")):
-            if one is not None and prefix + name in one:
-                how = f", {how_normalized(one)}" if again is not None else ""
-                columns[f"{split}{how}"] = (one, prefix + name)
-    grid = found["alpha"].values[found["refined"].values == 0]
-    rows = []
-    for alpha in grid:
-        cells = (float(one[n].sel(alpha=alpha)) for one, n in columns.values())
-        told = (short(c if variable == "loss" else 100 * (1 - c)) for c in cells)
-        rows.append((f"{alpha:.3g}", *told))
-    return Table(("share of the way", *columns), tuple(rows))
 
 
 def _notes(contents: Contents) -> tuple[str, ...]:

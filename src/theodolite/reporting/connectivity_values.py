@@ -7,7 +7,9 @@ from typing import Any
 
 import xarray as xr
 
+from theodolite.intervals.verdicts import Height
 from theodolite.plots import plain
+from theodolite.reporting.connection_parts import Related, relations_of
 from theodolite.reporting.contents import Contents
 
 
@@ -72,6 +74,50 @@ def barrier_records(contents: Contents) -> list[dict[str, Any]]:
                 curve = {"alpha": one["alpha"].values.tolist(), "loss": _finite(one["loss"].values)}
                 made.append({**attrs, **numbers, **curve})
     return made
+
+
+def connection_records(contents: Contents) -> dict[str, Any]:
+    """Verdicts with their evidence, and the other parts by pair, for programs."""
+    found = contents.connections
+    parts = {
+        "aligned_lines": found.aligned,
+        "matchings": found.matchings,
+        "curves": found.curves,
+        "aligned_curves": found.aligned_curves,
+        "function_distances": found.functions,
+    }
+    made: dict[str, Any] = {"verdicts": [_relation(r) for r in relations_of(found)]}
+    for name, pairs in parts.items():
+        if pairs:
+            made[name] = [_scalars(pairs[k]) for k in sorted(pairs)]
+    return made
+
+
+def _relation(related: Related) -> dict[str, Any]:
+    evidence: dict[str, Any] = {}
+    for name, value in vars(related.evidence).items():
+        if isinstance(value, Height):
+            evidence[name] = {k: v if math.isfinite(v) else None for k, v in vars(value).items()}
+        elif value is not None and value != "":
+            evidence[name] = value
+    return {
+        "first": related.first,
+        "second": related.second,
+        "verdict": related.verdict.word,
+        "candidates": list(related.verdict.candidates),
+        "open": list(related.verdict.open),
+        "sentence": f"{related.claim} {related.grounds}",
+        "threshold_from": related.origin,
+        "evidence": evidence,
+    }
+
+
+TOLD = ("first", "second", "align", "kind", "split", "stopped", "not_measured", "frozen")
+
+
+def _scalars(found: xr.Dataset) -> dict[str, Any]:
+    told = {k: found.attrs[k] for k in TOLD if k in found.attrs}
+    return told | {str(n): _finite(v.values) for n, v in found.data_vars.items() if not v.dims}
 
 
 def named(found: xr.Dataset, word: str = "and") -> str:

@@ -12,6 +12,7 @@ import xarray as xr
 
 from theodolite.errors import InvalidArgument, InvalidData, InvalidType
 from theodolite.plots import finished
+from theodolite.reporting.connection_parts import ALIGNED, Connections, connections_of
 from theodolite.reporting.headline import Headline, written_headline
 from theodolite.reporting.numbers import Number
 from theodolite.reporting.trajectory_parts import (
@@ -47,6 +48,9 @@ NEEDED = {
     "barrier": {"barrier", "loss", "status"},
     "average": {"loss", "barrier"},
     "soup": {"loss", "barrier"},
+    "curve": {"saddle_excess", "loss", "arc", "status"},
+    "function_distance": {"disagreement", "ensemble_gain"},
+    "unit_matching": {"coverage"},
     "saddle_index": {"index", "verdict", "eigenvalue"},
     "critical_point": {"gradient_norm", "loss"},
     "escape_time": {"steps", "median_steps"},
@@ -106,6 +110,7 @@ class Contents:
     barriers: tuple[xr.Dataset, ...] = ()
     barriers_recomputed: Mapping[int, xr.Dataset] = field(default_factory=dict)
     averages: xr.Dataset | None = None
+    connections: Connections = Connections()  # noqa: RUF009 (frozen, without state)
     saddles: xr.Dataset | None = None
     critical: xr.Dataset | None = None
     escapes: tuple[xr.Dataset, ...] = ()
@@ -188,7 +193,8 @@ def _contents(tree: Any, label: str | None) -> Contents:
     planes, recomputed = _variants(
         [(n, r) for n, r in results if _is(r, "plane") and not is_trajectory_plane(r)]
     )
-    barriers, barriers_again = _variants([(n, r) for n, r in results if _is(r, "barrier")])
+    lines = [(n, r) for n, r in results if _is(r, "barrier") and not n.startswith(ALIGNED)]
+    barriers, barriers_again = _variants(lines)
     attrs = {str(k): v for k, v in tree.attrs.items()} if isinstance(tree, xr.DataTree) else {}
     facts = _facts([*every("plane"), *every("line"), *(r for _, r in results)])
     spectrum = first("spectral_density")
@@ -216,6 +222,7 @@ def _contents(tree: Any, label: str | None) -> Contents:
         barriers=barriers,
         barriers_recomputed=barriers_again,
         averages=next(iter((*every("average"), *every("soup"))), None),
+        connections=connections_of(results, _is),
         saddles=first("saddle_index"),
         critical=first("critical_point"),
         escapes=every("escape_time"),

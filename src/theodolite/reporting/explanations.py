@@ -128,13 +128,14 @@ EXPLANATIONS = {
         "noise",
     ),
     "connectivity": Explanation(
-        "The loss on the straight line from one set of weights to another, with a band of two "
-        "standard errors over examples: how far it rises above the chord between its ends is the "
-        "barrier.",
-        "A barrier on the straight line does not part two minima: a curve may go around it, and "
-        "the neurons of two trainings come in different orders, which alone makes a barrier. With "
-        "BatchNorm, read the line with recomputed statistics: averaged ones belong to no network. "
-        "The intervals cover the choice of examples, not that of the two trainings.",
+        "How two sets of weights are related: how far the loss rises above the chord on the "
+        "straight line between them (the barrier), how far with the units of one matched to those "
+        "of the other, whether a curve leads around, and how their answers differ.",
+        "A barrier on the straight line does not part two minima, and a matching or a curve that "
+        "was not found may exist: distinct means that nothing tried joins the two. Two networks "
+        "in one basin can give different answers. With BatchNorm, read the line with recomputed "
+        "statistics: averaged ones belong to no network. The threshold is a convention. The "
+        "intervals cover the choice of examples, not that of the trainings.",
         "barriers",
     ),
     "averages": Explanation(

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from theodolite.plots import plain, status_counts
 from theodolite.reporting import assets, pictures, provenance, sparks, spectra, tables
 from theodolite.reporting.averages import average_panels
-from theodolite.reporting.connectivity import barrier_panels
+from theodolite.reporting.connectivity import connection_panels
 from theodolite.reporting.contents import Contents, Reportable, read_trees
 from theodolite.reporting.convexity import convexity_caption
 from theodolite.reporting.edge_words import EXPLANATION as EDGE
@@ -88,7 +88,7 @@ def page(surveys: Sequence[Contents], summary: Summary) -> str:
             shapes=shape_panels(surveys),
             sharpness=sharpness_panels(surveys),
             noise=noise_panels(surveys),
-            barriers=barrier_panels(surveys),
+            connections=connection_panels(surveys),
             averages=average_panels(surveys),
             saddles=saddle_panels(surveys),
             byline=_byline(summary),
@@ -183,7 +183,7 @@ def _sections(surveys: Sequence[Contents], summary: Summary) -> list[tuple[str, 
             any(p is not None for c in surveys for p in (c.sharpness, c.rises, c.valleys)),
         ),
         ("noise", "Noise", any(c.noise or c.no_noise for c in surveys)),
-        ("connections", "Connections", any(c.barriers for c in surveys)),
+        ("connections", "Connections", any(c.barriers or c.connections.found for c in surveys)),
         ("averages", "Averages", any(c.averages is not None for c in surveys)),
         ("edge", "Edge", any(c.edge is not None for c in surveys)),
         ("path", "Path", any(c.trajectory is not None for c in surveys)),

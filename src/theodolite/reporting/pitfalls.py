@@ -122,7 +122,8 @@ PITFALLS = (
         "of a barrier; between separate trainings much of a barrier is of that kind. Curves pass "
         "where lines do not. Averaged BatchNorm statistics belong to no network and add a barrier "
         "of their own. And there are three definitions: above the chord, above the mean of the "
-        "ends, above the higher end. They agree only where both ends are equally high.",
+        "ends, above the higher end. They agree only where both ends are equally high. A verdict "
+        "rests on a threshold, and on the matchings and curves that were tried.",
         "Entezari et al. 2022, arXiv:2110.06296; Jordan et al. 2023, arXiv:2211.08403; "
         "Garipov et al. 2018, arXiv:1802.10026",
     ),

@@ -20,7 +20,9 @@ def barrier_numbers(parts: Mapping[str, xr.Dataset], number: Written) -> list[di
     With recomputed statistics where there are any.
     """
     lines = {
-        k: d for k, d in parts.items() if d.attrs.get("quantity") == "barrier" and "barrier" in d
+        k: d
+        for k, d in parts.items()
+        if d.attrs.get("quantity") == "barrier" and "barrier" in d and not k.startswith("aligned_")
     }
     kept = [d for k, d in lines.items() if k.endswith(AGAIN) or k + AGAIN not in lines]
     rows = []

@@ -37,12 +37,13 @@ def hashed_files(configuration: Configuration) -> dict[str, str | list[str]]:
             name = f"{measure}.{setting}"
             one = isinstance(path, str)
             files = [Path(p) for p in ([path] if one else path)]
-            hashes = [_hashed(file, name) for file in files]
+            hashes = [sha256(existing(file, name)) for file in files]
             found[name] = hashes[0] if one else hashes
     return found
 
 
-def _hashed(file: Path, setting: str) -> str:
+def existing(file: Path, setting: str) -> Path:
+    """A file of weights that a setting names; raises `InvalidArgument` where there is none."""
     if not file.is_file():
         raise InvalidArgument(
             f"there is no file {file}, which {setting} names.",
@@ -50,7 +51,7 @@ def _hashed(file: Path, setting: str) -> str:
             fix="name a file of weights: .safetensors, or of torch.save.",
             code="E-S48",
         )
-    return sha256(file)
+    return file
 
 
 def flat(table: Mapping[str, Any], prefix: str) -> dict[str, Any]:

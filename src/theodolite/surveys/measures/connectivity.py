@@ -1,61 +1,111 @@
-"""Barriers between weights in files: a pair a unit, with BatchNorm as it is and recomputed."""
+"""What connects weights in files: lines, matched units, curves and answers, pair by pair."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-from torch import Tensor
-
-from theodolite.connectivity import barrier
+from theodolite.connectivity.families import KINDS
+from theodolite.connectivity.matched import NONE, check_alignment
 from theodolite.errors import InvalidArgument
-from theodolite.objective import Objective
-from theodolite.seeds import child_seed
-from theodolite.surveys.groups import Group, Unit
+from theodolite.surveys.groups import Group
+from theodolite.surveys.identity import existing
+from theodolite.surveys.measures import connectivity_units as units
+from theodolite.surveys.measures.connectivity_units import Pair, batches_of
+from theodolite.surveys.measures.connectivity_weights import weights_of
 from theodolite.surveys.measures.settings import count_of, flag_of, share_of
 from theodolite.surveys.measures.start import ratio
-from theodolite.surveys.measures.variants import variant_names, variants
+from theodolite.surveys.measures.variants import RECOMPUTED, variant_names
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
-from theodolite.training import load_state
 
 OWN = "target"
 """The name of the surveyed weights, which are the first point where one file is named."""
 
-End = Mapping[str, Tensor] | Tensor
+AUTO = "auto"
+CURVES = (*KINDS, NONE)
+"""Kinds of curves; "auto" is a Bezier curve for few points and none for many."""
+
+FEW = 3
+"""Points up to which curves are trained unless it is said otherwise: three pairs."""
+
+GRADIENT, MATCHING = 3.0, 6.0
+"""What a gradient of a batch costs in passes over it; and a trace with its trials, in passes."""
+
+LINES, ANSWERS, MATCHED, BENT = "connectivity", "functions", "alignment", "curves"
+"""The parts of the plan, as it names them."""
 
 
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
-    """One group a pair of points, and one more for it with statistics recomputed.
+    """Lines of all pairs, then answers, matchings with their lines, and curves.
 
-    Nothing where no file is named, unless one is required.
+    Nothing where no file is named, unless one is required. Every file is read and compared with
+    the model here, before anything runs.
     """
-    steps = count_of(settings, "connectivity", "steps", 3)
-    refine = count_of(settings, "connectivity", "refine", 0)
-    count_of(settings, "connectivity", "resamples")
-    share_of(settings, "connectivity", "level")
-    names = names_of(settings)
-    kinds = variant_names(target, settings)
+    _check(settings)
+    names, kinds = names_of(settings), variant_names(target, settings)
     if not names:
         return ()
-    passes = (steps + 2 * refine * (1 + (target.test is not None))) * ratio(target)
+    for path in settings["files"]:
+        file = existing(Path(path), "connectivity.files")
+        weights_of(target.objective, file, told=True)
     pairs = list(combinations(range(len(names)), 2))
-    return tuple(
-        Group(
-            ("barrier" if len(pairs) == 1 else f"barrier_{i}_{j}") + kind,
-            "connectivity",
-            partial(opening, settings, seed, (i, j), kind),
-            passes=passes,
-            bound=refine > 0,
-            vectors=5,
+    each = [
+        Pair(
+            dict(settings),
+            seed,
+            tuple(names),
+            pair,
+            "" if len(pairs) == 1 else "_{}_{}".format(*pair),
         )
-        for i, j in pairs
-        for kind in kinds
-    )
+        for pair in pairs
+    ]
+    found = [g for p in each for g in _lines(target, p, kinds)]
+    if target.objective.start_pass.hits is not None:
+        found += [_answers(target, p) for p in each]
+    aligned = settings["align"] != NONE
+    if aligned:
+        shared = units.shared_units()
+        found += [g for p in each for g in _matched(target, p, kinds, shared)]
+    kind = curve_kind(settings, len(names))
+    if kind != NONE:
+        found += [_curve(target, p, kind) for p in each]
+        if aligned:
+            found += [_curve(target, p, kind, shared) for p in each]
+    return tuple(found)
+
+
+def curve_kind(settings: Mapping[str, Any], points: int) -> str:
+    """The kind of curves that are trained between so many points."""
+    kind = settings["curve"]
+    if kind == AUTO:
+        return KINDS[0] if points <= FEW else NONE
+    return str(kind)
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    for name, least in (("steps", 3), ("refine", 0), ("resamples", 1), ("curve_steps", 1)):
+        count_of(settings, "connectivity", name, least)
+    count_of(settings, "connectivity", "curve_batch")
+    share_of(settings, "connectivity", "level")
+    check_alignment(settings["align"], "align of connectivity")
+    if settings["curve"] not in (AUTO, *CURVES):
+        raise InvalidArgument(
+            f"curve of connectivity must be one of {', '.join(CURVES)}; got {settings['curve']!r}.",
+            code="E-S49",
+        )
+    for name in ("curve_rate", "threshold"):
+        value = settings.get(name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and 0 < value < math.inf):
+            raise InvalidArgument(
+                f"{name} of connectivity must be a positive number; got {value!r}.",
+                code="E-S50",
+            )
 
 
 def names_of(settings: Mapping[str, Any]) -> list[str]:
@@ -84,51 +134,93 @@ def _named(paths: list[Path], way: int) -> list[str]:
     return [(p.stem, p.name, f"{p.parent.name}/{p.name}")[way] for p in paths]
 
 
-def opening(
-    settings: Mapping[str, Any], seed: int, pair: tuple[int, int], kind: str, target: Target
-) -> Unit:
-    """Read both ends; the whole segment is one unit."""
-    chosen = dict(variants(target, settings))[kind]
-    names = names_of(settings)
-    ends = [_end(chosen.objective, settings["files"], names, k) for k in pair]
+def _places(target: Target, settings: Mapping[str, Any]) -> float:
+    """Passes over one path: its places, and at most those around its maxima."""
+    test = target.test is not None
+    return float((settings["steps"] + 2 * settings["refine"] * (1 + test)) * ratio(target))
 
-    def unit(_: int) -> xr.Dataset:
-        found = barrier(
-            chosen.objective,
-            *ends,
-            test=chosen.test,
-            steps=settings["steps"],
-            refine=settings["refine"],
-            level=float(settings["level"]),
-            resamples=settings["resamples"],
-            seed=child_seed(seed, "barrier", *pair),
+
+def _lines(target: Target, pair: Pair, kinds: tuple[str, ...]) -> list[Group]:
+    """The line as the weights are, and one more for it with statistics recomputed."""
+    return [
+        Group(
+            f"barrier{pair.suffix}{kind}",
+            LINES,
+            partial(units.opening_line, pair, kind),
+            passes=_places(target, pair.settings) + 1,
+            bound=pair.settings["refine"] > 0,
+            vectors=5,
+            told=True,
         )
-        first, second = (names[k] for k in pair)
-        return found.assign_attrs(first=first, second=second, points=names, pair=list(pair))
-
-    return unit
+        for kind in kinds
+    ]
 
 
-def _end(objective: Objective, files: list[str], names: list[str], place: int) -> End:
-    """The weights at a place in the list of names; nothing in a file is run."""
-    if names[0] == OWN and len(files) == 1:
-        if place == 0:
-            return objective.start
-        place = 0
-    state = load_state(files[place])
-    try:
-        objective.space.flatten(state)
-    except InvalidArgument as error:
-        raise InvalidArgument(
-            f"{Path(files[place]).name} does not fit the model: {error.what}",
-            where=files[place],
-            fix="name weights of the target's own model.",
-            code="E-A07",
-        ) from error
-    return state
+def _answers(target: Target, pair: Pair) -> Group:
+    extra = target.test.examples / target.objective.examples if target.test else 1.0
+    return Group(
+        f"functions{pair.suffix}",
+        ANSWERS,
+        partial(units.opening_answers, pair),
+        passes=2.0 * extra,
+        vectors=4,
+    )
 
 
-def settings(steps: int, resamples: int) -> dict[str, Any]:
+def _matched(
+    target: Target, pair: Pair, kinds: tuple[str, ...], shared: units.Shared
+) -> list[Group]:
+    """The matching, and the line to the permuted weights: recomputed where it can be."""
+    matching = f"matching{pair.suffix}"
+    return [
+        Group(
+            matching,
+            MATCHED,
+            partial(units.opening_matching, pair, shared),
+            passes=MATCHING,
+            vectors=12,
+        ),
+        Group(
+            f"aligned_barrier{pair.suffix}",
+            MATCHED,
+            partial(units.opening_aligned_line, pair, kinds[-1], shared),
+            passes=_places(target, pair.settings) + 2,
+            bound=pair.settings["refine"] > 0,
+            vectors=7,
+            after=matching,
+            resume=partial(units.resuming_aligned_line, pair, kinds[-1], shared),
+            told=True,
+        ),
+    ]
+
+
+def _curve(target: Target, pair: Pair, kind: str, shared: units.Shared | None = None) -> Group:
+    """A curve between the ends as they are or, with `shared` units, to the permuted end."""
+    settings = pair.settings
+    own = target.objective
+    places = _places(target, settings)
+    double = 2.0 if variant_names(target, {"batch_norm": "both"})[-1] == RECOMPUTED else 1.0
+    steps = GRADIENT * settings["curve_steps"] / batches_of(own, settings["curve_batch"])
+    answers = float(settings["steps"]) if own.start_pass.hits is not None else 0.0
+    how = {
+        "measure": BENT,
+        "passes": steps + double * (places + answers),
+        "bound": True,
+        "vectors": 12,
+        "told": True,
+    }
+    if shared is None:
+        return Group(f"curve{pair.suffix}", open=partial(units.opening_curve, pair, kind), **how)
+    return Group(
+        f"aligned_curve{pair.suffix}",
+        open=partial(units.opening_aligned_curve, pair, kind, shared),
+        after=f"matching{pair.suffix}",
+        resume=partial(units.resuming_aligned_curve, pair, kind, shared),
+        **how,
+    )
+
+
+def settings(steps: int, resamples: int, curve_steps: int) -> dict[str, Any]:
     return {
         "files": [],
         "steps": steps,
@@ -136,17 +228,23 @@ def settings(steps: int, resamples: int) -> dict[str, Any]:
         "level": 0.95,
         "resamples": resamples,
         "batch_norm": "both",
+        "align": "weights",
+        "curve": AUTO,
+        "curve_steps": curve_steps,
+        "curve_rate": None,
+        "curve_batch": 128,
+        "threshold": None,
         "required": False,
     }
 
 
 CONNECTIVITY = Measure(
     "connectivity",
-    "how high the loss rises between weights in files, on the straight line from one to another",
+    "what connects weights in files: lines, matched units, curves, and how their answers differ",
     {
-        "quick": settings(25, 1000),
-        "standard": settings(31, 2000),
-        "thorough": settings(51, 5000),
+        "quick": settings(25, 1000, 600),
+        "standard": settings(31, 2000, 1200),
+        "thorough": settings(51, 5000, 3000),
     },
     groups,
 )
