@@ -60,12 +60,12 @@ def test_the_usual_limit_is_a_share_of_what_was_learned():
     with pytest.raises(InvalidArgument, match="1 of 1 pairs"):
         td.average(double_well(scale), [at(-1.0), at(1.0)])
     found = td.average(double_well(), [at(0.8), at(1.1)])
-    learned = 1.0 - np.mean([(w**2 - 1) ** 2 for w in (0.8, 1.1)])
-    assert found.attrs["threshold"] == pytest.approx(0.05 * learned, rel=1e-12)
-    assert "zero weights" in found.attrs["threshold_source"]
+    learned = 1.0 - max((w**2 - 1) ** 2 for w in (0.8, 1.1))
+    assert found.attrs["threshold"] == pytest.approx(0.02 * learned, rel=1e-12)
+    assert "what training gained" in found.attrs["threshold_source"]
     flat = td.average(bowl(), [at(1.0), at(3.0)])
-    assert flat.attrs["threshold"] == pytest.approx(0.05 * 5.0)
-    assert "mean loss" in flat.attrs["threshold_source"]
+    assert flat.attrs["threshold"] == pytest.approx(0.02 * 9.0)
+    assert "worse end" in flat.attrs["threshold_source"]
 
 
 def test_a_loss_that_is_not_finite_on_the_way_parts_the_points():

@@ -73,8 +73,8 @@ def average(
     weights
         Of the points, made to add up to one; equal by default.
     threshold
-        The highest barrier within a basin, in units of the loss. By default 5 % of what the
-        members have learned: the loss with all weights zero minus their mean loss.
+        The highest barrier within a basin, in units of the loss. By default that of
+        `relation`: 2 % of what the worst member has learned over a network of zero weights.
     test
         A second objective of the same model; measured, used for nothing.
     names
