@@ -37,7 +37,7 @@ def pace(records: Iterable[Mapping[str, Any]]) -> Pace:
     for record in records:
         if record.get("event") == "plan":
             passes, workers = dict(record["passes"]), int(record["workers"])
-            timed = record.get("per_pass", timed)
+            timed = record.get("per_pass") or timed
         elif record.get("event") == "unit":
             spent.setdefault(str(record["group"]), []).append(float(record["seconds"]))
     cost = sum(passes.get(name, 0.0) * len(times) for name, times in spent.items())

@@ -120,9 +120,8 @@ def conduct(
     """Make the survey that `configuration` describes, or as much of it as the time allows.
 
     `target` is already at the checkpoint and on the sample of examples the configuration names.
-    ``per_pass`` are seconds a forward pass, where they are known: `status` guesses by them.
-    ``engine`` says which processes compute; a shard of a run writes into its own folder below
-    `out`, and a run that is no shard first collects what its shards have.
+    ``per_pass`` are seconds a forward pass, for `status`. ``engine`` says which processes compute;
+    a shard writes into its own folder below `out`; what is no shard first collects what they have.
     """
     if engine.farms:
         refuse_inside()
@@ -145,8 +144,7 @@ def conduct(
         for group in plan.groups:
             integrity.check(run.store, group, repair=repair)
         costs = {g.name: round(g.passes, 6) for g in plan.groups}
-        timed = {} if per_pass is None else {"per_pass": round(per_pass, 9)}
-        run.journal.record("plan", workers=max(1, engine.workers), passes=costs, **timed)
+        run.journal.record("plan", workers=max(1, engine.workers), passes=costs, per_pass=per_pass)
         if shard is None:
             merge(run, plan, same, repair=repair)
         outcome = execute(
