@@ -5,11 +5,17 @@ Oracle: a clock made of numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+import torch
 
+import theodolite as td
 from theodolite.errors import InvalidArgument
+from theodolite.monitoring import schedule
+from theodolite.monitoring.measures import Measure
 from theodolite.monitoring.schedule import Account, Every, Schedule, every_of
 
 
@@ -106,3 +112,41 @@ def test_wishes_that_mean_nothing_are_refused(every: object) -> None:
 def test_a_budget_that_means_nothing_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="budget must be None, or a share"):
         every_of(10, 2)
+
+
+def test_a_first_measurement_leaves_out_what_does_not_fit_its_share(monkeypatch):
+    """Kills: a budget that the first measurement does not keep, dear measures left out for good,
+    a second of a short training that is not given, explicit measurements cut."""
+    monkeypatch.setattr(schedule, "GRACE", 0.0)
+    time = [0.0]
+
+    def taking(seconds: float) -> Callable[[Any], dict[str, float]]:
+        def made(_: Any) -> dict[str, float]:
+            time[0] += seconds
+            return {"value": seconds}
+
+        return made
+
+    measures = [
+        Measure("cheap", {"cheap": "c"}, taking(0.5), passes=1),
+        Measure("dear", {"dear": "d"}, taking(40.0), passes=80),
+        Measure("own", {"own": "o"}, taking(0.25)),
+    ]
+    data = torch.randn(8, 2), torch.randn(8, 1)
+    objective = td.Objective(torch.nn.Linear(2, 1), torch.nn.MSELoss(), data)
+    monitor = td.Monitor(objective, every=1, budget=0.05, measures=measures)
+    monitor._schedule.account.clock = lambda: time[0]
+    monitor.step()
+    row = monitor._log.rows[0]
+    assert set(row["measured"]) == {"cheap", "own"}
+    assert "about 40 s, and the budget leaves 0 s" in row["failures"]["dear"]
+    time[0] += 100.0
+    assert monitor.step() is None  # 5 s are not enough for 40.75
+    time[0] += 900.0
+    monitor.step()
+    assert set(monitor._log.rows[1]["measured"]) == {"cheap", "dear", "own"}
+    assert monitor.share <= 0.05
+    other = td.Monitor(objective, every=1, budget=0.05, measures=measures)
+    other._schedule.account.clock = lambda: time[0]
+    other.measure()
+    assert set(other._log.rows[0]["measured"]) == {"cheap", "dear", "own"}

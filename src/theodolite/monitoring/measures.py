@@ -22,18 +22,23 @@ from theodolite.objective import Objective
 from theodolite.operators import hessian, preconditioned
 from theodolite.sharpness.batchwise import batches_of
 
+PAIRS = 180
+"""Forward passes that the first eigenvalues of a training mostly take, cold."""
+
 
 @dataclass(frozen=True)
 class Measure:
     """A measure: what its values are called, and the function that makes them at a `Moment`.
 
     The function may return less than ``names``, and more: values are logged by their names. It
-    must not change the model; what it draws from global generators is put back.
+    must not change the model; what it draws from global generators is put back. ``passes`` is
+    about what it costs in forward passes, for the first measurement's budget; 0 where unknown.
     """
 
     name: str
     names: Mapping[str, str]
     function: Callable[[Moment], Values]
+    passes: float | int = 0
 
 
 def loss(moment: Moment) -> Values:
@@ -214,8 +219,9 @@ MEASURES = {
                 "accuracy_error": "standard error of the share of right answers",
             },
             loss,
+            1,
         ),
-        Measure("gradient", {"gradient_norm": "norm of the gradient"}, gradient),
+        Measure("gradient", {"gradient_norm": "norm of the gradient"}, gradient, 3),
         Measure(
             "path",
             {
@@ -234,6 +240,7 @@ MEASURES = {
                 "products": "Hessian products for the eigenvalues",
             },
             eigenvalues,
+            PAIRS,
         ),
         Measure(
             "threshold",
@@ -246,6 +253,7 @@ MEASURES = {
                 "relative_residual": "residual of the sharpness over the threshold",
             },
             threshold,
+            PAIRS,
         ),
         Measure(
             "batch_sharpness",
@@ -256,6 +264,7 @@ MEASURES = {
                 "batch_sharpness_ratio_error": "standard error over batches of the ratio",
             },
             batch_sharpness,
+            9,
         ),
         Measure(
             "noise_scale",
@@ -267,6 +276,7 @@ MEASURES = {
                 "signal": "squared norm of the gradient, noise taken off",
             },
             noise_scale,
+            8,
         ),
     )
 }

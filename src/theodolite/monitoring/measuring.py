@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from theodolite.engines.snapshot import preserved
 from theodolite.errors import InvalidArgument
 from theodolite.monitoring.log import plain
+from theodolite.monitoring.measures import Measure
 from theodolite.monitoring.moment import Moment
 from theodolite.monitoring.reading import at_present, parameters_of, source_of
 from theodolite.monitoring.stability import Stability, stability
@@ -26,7 +27,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where training stands: steps and epochs done, optimizer, model, and parameters kept."""
+    """Where training stands: steps and epochs done, optimizer, model, and parameters kept.
+
+    ``room`` are the seconds that a first measurement may take, None for no limit.
+    """
 
     step: int
     epoch: float | int | None
@@ -34,6 +38,7 @@ class Place:
     model: nn.Module | None
     start: Tensor
     kept: Mapping[int, Tensor]
+    room: float | None = None
 
 
 def measured(monitor: Monitor, place: Place) -> tuple[Row, dict[str, Any], list[str]]:
@@ -57,15 +62,65 @@ def measured(monitor: Monitor, place: Place) -> tuple[Row, dict[str, Any], list[
                     buffer.copy_(value)
 
 
+@dataclass(eq=False)
+class Pace:
+    """Seconds a pass takes in the first measurement, and what would not fit into its room."""
+
+    room: float | None
+    clock: Callable[[], float]
+    left_out: float = 0.0
+    _passes: float = 0.0
+    _costed: float = 0.0
+    _began: float = 0.0
+    _last: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._began = self._last = self.clock()
+
+    def book(self, measure: Measure) -> None:
+        """A measure has been made: what it took."""
+        now = self.clock()
+        if measure.passes:
+            self._passes, self._costed = (
+                self._passes + measure.passes,
+                self._costed + now - self._last,
+            )
+        self._last = now
+
+    def too_dear(self, measure: Measure, moment: Moment) -> str:
+        """Why a measure must wait, or an empty text where it fits or nothing is known."""
+        if self.room is None or not self._passes or not measure.passes:
+            return ""
+        if measure.name == "threshold" and "Hessian" in moment.warm and _plain(moment):
+            return ""  # the eigenvalues are there already
+        wanted = measure.passes * self._costed / self._passes
+        spent = self.clock() - self._began
+        if spent + wanted <= self.room:
+            return ""
+        self.left_out += wanted
+        return (
+            f"left out of the first measurement: about {wanted:.2g} s, and the budget leaves "
+            f"{max(0.0, self.room - spent):.2g} s."
+        )
+
+
+def _plain(moment: Moment) -> bool:
+    rule = attempted(moment.stability)[0]
+    return rule is not None and rule.units is None and isinstance(rule.decay, float)
+
+
 def _row(monitor: Monitor, place: Place, source: nn.Module) -> tuple[Row, dict[str, Any]]:
     values: dict[str, Any] = {}
     failures: dict[str, str] = {}
     found, trouble = attempted(lambda: _moment(monitor, place, source))
+    pace = Pace(place.room, monitor._schedule.account.clock)
     for measure in monitor.measures:
-        if found is None:
-            failures[measure.name] = trouble
+        dear = "" if found is None else pace.too_dear(measure, found)
+        if found is None or dear:
+            failures[measure.name] = trouble or dear
             continue
         made, reason = attempted(lambda m=measure: dict(m.function(found)))  # type: ignore[misc]
+        pace.book(measure)
         odd = attempted(lambda made=made: [plain(v) for v in (made or {}).values()])[1]  # type: ignore[misc]
         if reason or odd:
             failures[measure.name] = reason or odd
@@ -81,6 +136,7 @@ def _row(monitor: Monitor, place: Place, source: nn.Module) -> tuple[Row, dict[s
         "notes": notes,
         "rule": _rule(found),
     }
+    monitor._schedule.account.ahead = pace.left_out
     return row, values
 
 

@@ -46,8 +46,8 @@ class Monitor:
         A whole number of steps, ``"epoch"``, or a share of the training time (``"5%"``, 0.05): as
         often as that allows.
     budget
-        The largest share of the training time that measuring may take. A measurement beyond it is
-        skipped; the first is always made, since its cost is not known. None: no limit.
+        The largest share of the training time that measuring may take, beyond the first second.
+        A measurement beyond it is skipped, and so are dear measures of the first. None: no limit.
     measures
         Names from ``theodolite.monitoring.MEASURES``, or `Measure` values of your own; by default
         all; ``"batch_sharpness"`` with a `batch_size`, ``"noise_scale"`` outside training mode.
@@ -211,7 +211,7 @@ class Monitor:
         schedule = self._schedule
         schedule.account.begin()
         if schedule.due(self._steps, epoch):
-            return self._measure(optimizer, epoch, model)
+            return self._measure(optimizer, epoch, model, schedule.room())
         if schedule.nearing(self._steps):
             self._keep(model)
         elif self._kept:
@@ -279,14 +279,14 @@ class Monitor:
             account.spend(account.clock() - began, whole=False)
 
     def _measure(
-        self, optimizer: Any, epoch: float | int | None, model: nn.Module | None
+        self, optimizer: Any, epoch: Any, model: nn.Module | None, room: float | None = None
     ) -> Mapping[str, Any]:
         if self.objective.device.type == "cuda":
             torch.cuda.synchronize(self.objective.device)  # else training's own work is billed
         account, complete = self._schedule.account, False
         training, began = account.training(), account.clock()
         try:
-            place = Place(self._steps, epoch, optimizer, model, self._start, dict(self._kept))
+            place = Place(self._steps, epoch, optimizer, model, self._start, dict(self._kept), room)
             row, values, heard = measured(self, place)
             row |= {"training_seconds": training, "measuring_seconds": account.clock() - began}
             publish(self, row, values, heard)

@@ -66,13 +66,21 @@ def _share(value: Any) -> float:
     return value if isinstance(value, float) else found
 
 
+GRACE = 1.0
+"""Seconds that a first measurement may always take: a short training shall have one."""
+
+
 @dataclass(eq=False)
 class Account:
-    """Seconds of training and of measuring so far, and what the last measurement took."""
+    """Seconds of training and of measuring so far, and what the last measurement took.
+
+    ``ahead`` is what it left out for want of time, which the next will take besides.
+    """
 
     clock: Callable[[], float] = time.perf_counter
     measuring: float = 0.0
     last: float | None = None
+    ahead: float = 0.0
     _began: float | None = None
     _earlier: float = 0.0
     _measured_here: float = 0.0
@@ -93,10 +101,11 @@ class Account:
         self.measuring += seconds
         self._measured_here += seconds
         if whole:
-            self.last = seconds
+            self.last = seconds + self.ahead
 
     def affordable(self, share: float | None, ahead: float | int = 0.0) -> bool:
-        """Whether one more measurement like the last stays within the share; the first always is.
+        """Whether one more measurement like the last stays within the share; the first always is,
+        since it leaves out what does not fit into its `room`.
 
         `ahead` seconds of training are still to come before it.
 
@@ -108,6 +117,16 @@ class Account:
         if share is None or self.last is None:
             return True
         return self.measuring + self.last <= share * (self.training() + ahead)
+
+    def room(self, share: float | None) -> float | None:
+        """Seconds the first measurement may take; None where there is no limit, or one was made.
+
+        >>> Account(_earlier=60.0).room(0.05), Account(_earlier=2.0).room(0.05)
+        (3.0, 1.0)
+        """
+        if share is None or self.last is not None:
+            return None
+        return max(share * self.training() - self.measuring, GRACE)
 
     def share(self) -> float:
         """The share of the training time that measuring took so far."""
@@ -146,6 +165,10 @@ class Schedule:
         affordable = self.account.affordable(self.every.share)
         self.skipped += not affordable
         return affordable
+
+    def room(self) -> float | None:
+        """Seconds that the measurement now due may take, if it is the first."""
+        return self.account.room(self.every.share)
 
     def nearing(self, step: int) -> bool:
         """Whether a measurement comes within `AHEAD` steps."""
