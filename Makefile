@@ -20,7 +20,7 @@ help:
 	@echo "make bench-curvature  curvature against PyHessian, curvlinops and hessian-eigenthings"
 	@echo "make bench-noise  norms of single gradients against BackPACK"
 	@echo "make bench-monitor  what td.Monitor costs, in steps of the training it watches"
-	@echo "make bench-matching  matching of units against rebasin, and what it does to barriers"
+	@echo "make bench-matching  matching of units against rebasin, barriers, and what curves cost"
 	@echo "make findings  run the published claims and write docs/findings"
 	@echo "make gallery   run the gallery scripts and keep their pictures in build/gallery"
 	@echo "make docs      build the documentation into docs/_build/html"
@@ -80,6 +80,7 @@ bench-matching: $(STAMP)
 		rebasin==0.0.47 torchview==0.2.7 graphviz==0.21 tqdm
 	@$(BIN)/python -m benchmarks.matching
 	@$(BIN)/python -m benchmarks.sinkhorn
+	@$(BIN)/python -m benchmarks.curves
 
 findings: $(STAMP)
 	@$(BIN)/python scripts/write_findings.py
