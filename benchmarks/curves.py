@@ -5,9 +5,9 @@ python -m benchmarks.curves [--pairs N]
 Pairs trained on the shipped digits (`benchmarks.trained_pairs`). A curve is trained for as many
 steps of as many examples as its ends were, an elastic band with the settings it has by default.
 Seconds of CPU, one thread: an end's training, then each path as a multiple of it, with the losses
-at 25 places and the way of the answers, and the largest training loss on it beside that of the worse end and of the
-straight line. Floor of a curve's step: that of plain SGD, since a control point's gradient is
-that of the network at one place.
+at 25 places and the way of the answers, and the largest training loss on it beside that of the
+worse end and of the straight line. Floor of a curve's step: that of plain SGD, since a control
+point's gradient is that of the network at one place.
 """
 
 from __future__ import annotations
