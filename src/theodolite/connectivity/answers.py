@@ -17,6 +17,7 @@ from theodolite.errors import InvalidArgument, UnsupportedModel
 from theodolite.objective import Objective
 from theodolite.objective.batches import Batch
 from theodolite.objective.losses import logits_of
+from theodolite.objective.pooling import samples
 from theodolite.objective.statistics import batch_norm_layers, recompute
 
 
@@ -35,7 +36,8 @@ class Answers:
 
 
 def answers(objective: Objective, end: End, layers: Sequence[str]) -> Answers:
-    """One pass over the data at an end; with recomputed BatchNorm one a layer more."""
+    """One pass over the data at an end; with recomputed BatchNorm that of the objective's losses,
+    and with `layers` to look into one a BatchNorm layer more."""
     point = objective.point(end.theta)
 
     def body() -> Answers:
@@ -43,8 +45,11 @@ def answers(objective: Objective, end: End, layers: Sequence[str]) -> Answers:
             for name, value in end.statistics.items():
                 objective.forward.working[name].copy_(value)
         model = objective.model
+        run = partial(objective.terms.run, model)
+        if not layers:
+            outputs: list[Any] = samples(objective, run)
+            return _joined(objective, outputs, {})
         if objective.batch_norm == "recompute":  # the layers are looked into afterwards
-            run = partial(objective.terms.run, model)
             recompute(batch_norm_layers(model), objective.data, run)
         return _gathered(objective, layers)
 
@@ -52,13 +57,22 @@ def answers(objective: Objective, end: End, layers: Sequence[str]) -> Answers:
 
 
 def _gathered(objective: Objective, layers: Sequence[str]) -> Answers:
-    logs, labels, owners = [], [], []
     held: dict[str, list[Tensor]] = {name: [] for name in layers}
-    examples = 0
+    outputs = []
     for batch in objective.data:
         with _watched(objective.model, layers, held, batch):
-            outputs = objective.terms.run(objective.model, batch)
-        scores = logits_of(outputs).detach().double()
+            outputs.append(objective.terms.run(objective.model, batch))
+    return _joined(objective, outputs, {name: torch.cat(parts) for name, parts in held.items()})
+
+
+def _joined(
+    objective: Objective, outputs: Sequence[Any], activations: dict[str, Tensor]
+) -> Answers:
+    """The answers of all batches in a row."""
+    logs, labels, owners = [], [], []
+    examples = 0
+    for batch, output in zip(objective.data, outputs, strict=True):
+        scores = logits_of(output).detach().double()
         scores = scores.movedim(1, -1).reshape(-1, scores.shape[1])
         logs.append(torch.log_softmax(scores, -1).cpu())
         labels.append(batch.targets.reshape(-1).cpu())
@@ -70,8 +84,7 @@ def _gathered(objective: Objective, layers: Sequence[str]) -> Answers:
     ignored = getattr(loss, "ignore_index", None)
     every = torch.ones_like(all_labels, dtype=torch.bool)
     counted = every if ignored is None else all_labels != ignored
-    joined = {name: torch.cat(parts) for name, parts in held.items()}
-    return Answers(torch.cat(logs), all_labels, counted, torch.cat(owners), joined)
+    return Answers(torch.cat(logs), all_labels, counted, torch.cat(owners), activations)
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def curve(
     Notes
     -----
     Costs about 3 F a batch for every step, then the passes of `barrier` and for class labels one
-    more for each place (with BatchNorm one a layer at most). Holds ``2 points + 6`` vectors of the network's size besides. Places are
+    more for each place. Holds ``2 points + 6`` vectors of the network's size besides. Places are
     stratified: of every eight steps one falls in each eighth of the curve. BatchNorm layers
     normalize by the batch in training, so batches must not be small, and are measured with
     statistics recomputed at every place; nothing of the ends' own statistics is used. Not

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,11 @@ from theodolite.engines.problem import MISTAKES
 from theodolite.objective.batches import Batch
 from theodolite.objective.evaluation import Pass
 from theodolite.objective.lockstep import FEW, together
-from theodolite.objective.rules import Sample
 from theodolite.objective.statistics import batch_norm_layers, recompute, with_hooks
 
 Objective = Any  # the class lives in a module that imports this one
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -42,26 +43,26 @@ def by_layer(model: nn.Module, reason: str, held: int = 0) -> Pooling:
     return Pooling("by layer", reason, 1 + len(batch_norm_layers(model)), held)
 
 
-def samples(objective: Objective, run: Callable[[Batch], Sample]) -> list[Sample]:
+def samples(objective: Objective, run: Callable[[Batch], Made]) -> list[Made]:
     """What `run` gives for every batch, with statistics recomputed where the objective asks."""
     if objective.ranks is not None:
         return _shared(objective, run)
     return _own(objective, run)
 
 
-def _shared(objective: Objective, run: Callable[[Batch], Sample]) -> list[Sample]:
+def _shared(objective: Objective, run: Callable[[Batch], Made]) -> list[Made]:
     """Those of all ranks: each computes its own batches."""
     indices: list[int] = []
 
-    def noted(batch: Batch) -> Sample:
+    def noted(batch: Batch) -> Made:
         indices.append(batch.index)
         return run(batch)
 
-    found: list[Sample] = objective.ranks.gathered(lambda: _own(objective, noted), indices)
+    found: list[Made] = objective.ranks.gathered(lambda: _own(objective, noted), indices)
     return found
 
 
-def _own(objective: Objective, run: Callable[[Batch], Sample]) -> list[Sample]:
+def _own(objective: Objective, run: Callable[[Batch], Made]) -> list[Made]:
     model, data = objective.model, objective.data
     if objective.batch_norm != "recompute":
         return list(map(run, data))
