@@ -226,3 +226,39 @@ def test_points_and_objectives_that_do_not_fit_are_refused():
         td.average(objective, [shifted().state_dict(), wide])
     with pytest.raises(InvalidArgument, match="holds no network"):
         td.averaged_state(td.barrier(bowl(), at(0.0), at(1.0), steps=3))
+
+
+def test_units_of_the_average_are_repaired_where_it_is_asked_for(planted):
+    """Kills: the ends' own order of units taken, the limit on the barrier in place of the average,
+    a repair that is told and not made."""
+    objective, state, other, _ = planted
+    found = td.average(objective, [state, other], align="weights", repair=True)
+    losses = found.loss.sel(network=["0", "average"]).values
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)  # the statistics are the ends' own
+    assert found.attrs["repaired"] == "true"
+    plain = td.average(objective, [state, other], threshold=10.0)
+    fixed = td.average(objective, [state, other], repair=True, threshold=10.0)
+    a, b, c = (td.averaged_state(r) for r in (plain, fixed, found))
+    spread = [objective_spread(objective, s) for s in (a, b, c)]
+    assert spread[0] < 0.9 * spread[2]  # averaged units cancel each other
+    assert spread[1] == pytest.approx(spread[2], rel=0.05)  # of mean deviations, not variances
+    with pytest.raises(InvalidArgument, match=r"repaired average has a loss .*most allowed is 0 "):
+        td.average(objective, [state, other], repair=True, threshold=0.0)
+    with pytest.raises(InvalidArgument, match="repair is for the average of two points; got 3"):
+        td.average(objective, [state, state, other], repair=True)
+
+
+def objective_spread(objective: td.Objective, state: dict[str, torch.Tensor]) -> float:
+    """The root mean variance of the first layer's units over the data."""
+    x = torch.cat([b.inputs[0] for b in objective.data])
+    return float((x @ state["0.weight"].T).var(0).mean().sqrt())
+
+
+def test_three_are_matched_to_the_mean_of_the_others(planted):
+    # kills: each matched to the first alone, the first moved
+    objective, state, other, symmetries = planted
+    third = symmetries.apply(state, symmetries.random(9))
+    found = td.average(objective, [state, other, third], align="weights")
+    assert float(found.aligned_distance.max()) < 1e-9
+    made = td.averaged_state(found)
+    assert all(torch.allclose(made[k], state[k], rtol=0, atol=1e-12) for k in state)

@@ -94,7 +94,7 @@ def test_a_barrier_is_a_failure_that_says_what_to_do(call, place):
         ((), "average needs a file of weights"),
         ((FILES[0], "--kind", "learned"), "kind of averaging must be one of"),
         ((FILES[0], "--align", "units"), "align of averaging must be one of"),
-        ((FILES[0], "--kind", "greedy", "--align", "weights"), "aligns nothing"),
+        ((FILES[0], "--kind", "greedy", "--align", "weights"), "aligns and repairs nothing"),
     ],
 )
 def test_wrong_usage_is_refused_before_anything_is_done(call, more, words):

@@ -5,37 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-from torch.utils import _pytree as pytree
-
+from theodolite.connectivity.matching import METHODS, match
+from theodolite.connectivity.merging import merge
+from theodolite.connectivity.units import units_of
 from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
-from theodolite.symmetry import Symmetries, symmetries, weight_matching
-
-WAYS = ("weights", "activations", "straight-through")
-"""What `align` may name; anything else is permutations, one mapping a point after the first."""
-
-FEW = 8
-"""Examples that the symmetries of a model are traced and proved on."""
 
 
 def aligned(objective: Objective, values: Sequence[Any], align: Any, seed: int) -> list[Any]:
     """The points with the units of all but the first permuted to match the first's.
 
-    State dicts take their buffers along; the functions stay.
+    Three or more are matched by weights as `merge` does it, each to the mean of the others. State
+    dicts take their buffers along; the functions stay.
     """
-    if isinstance(align, str) and align not in WAYS:
+    if isinstance(align, str) and align not in METHODS:
         raise InvalidArgument(
-            f"align must be None, one of {', '.join(WAYS)}, or permutations for every point after "
-            f"the first; got {align!r}.",
+            f"align must be None, one of {', '.join(METHODS)}, or permutations for every point "
+            f"after the first; got {align!r}.",
             code="E-A86",
         )
+    if align == METHODS[0] and len(values) > 2:
+        return list(merge(objective, values, seed=seed).points)
     if isinstance(align, str):
-        found = symmetries_of(objective)
-        given = [permutations(found, objective, values[0], v, align, seed) for v in values[1:]]
-    else:
-        given = [getattr(one, "permutations", one) for one in given_list(align, len(values) - 1)]
-        found = symmetries_of(objective)
+        found = units_of(objective)
+        how: dict[str, Any] = {"symmetries": found, "method": align, "seed": seed}
+        return [values[0], *(match(objective, values[0], v, **how).point for v in values[1:])]
+    given = [getattr(one, "permutations", one) for one in given_list(align, len(values) - 1)]
+    found = units_of(objective)
     moved = [found.apply(v, p) for v, p in zip(values[1:], given, strict=True)]
     return [values[0], *moved]
 
@@ -53,41 +49,3 @@ def given_list(align: Any, count: int) -> list[Any]:
             code="E-A86",
         )
     return listed
-
-
-def permutations(
-    found: Symmetries, objective: Objective, first: Any, other: Any, way: str, seed: int
-) -> Mapping[str, Tensor]:
-    """The permutations of `other` that match it to `first`."""
-    if way == "weights":
-        return weight_matching(found, first, other, seed=seed).permutations
-    import theodolite as td
-
-    if not hasattr(td, "match"):
-        raise InvalidArgument(
-            f"align={way!r} is not to be had in this version.",
-            fix='pass align="weights".',
-            code="E-A86",
-        )
-    matching = td.match(objective, first, other, symmetries=found, method=way, seed=seed)
-    made: Mapping[str, Tensor] = matching.permutations
-    return made
-
-
-def symmetries_of(objective: Objective) -> Symmetries:
-    """The permutation symmetry of the model, from the first few examples."""
-    batch = next(iter(objective.data))
-
-    def few(leaf: Any) -> Any:
-        long = isinstance(leaf, Tensor) and leaf.dim() > 0 and len(leaf) == batch.examples
-        return leaf[:FEW] if long else leaf
-
-    inputs = pytree.tree_map(few, tuple(batch.inputs))
-    keywords = pytree.tree_map(few, dict(batch.keywords))
-    if bool(inputs) == bool(keywords):
-        raise InvalidArgument(
-            "the model's inputs cannot be told from its batches, and align needs them.",
-            fix="pass permutations: td.symmetries(model, inputs) and td.weight_matching find them.",
-            code="E-A86",
-        )
-    return symmetries(objective.model, inputs or keywords)

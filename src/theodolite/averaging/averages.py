@@ -26,6 +26,7 @@ from theodolite.averaging.members import (
 )
 from theodolite.averaging.mixtures import LINKS, link_of
 from theodolite.averaging.readings import Reading, reading
+from theodolite.averaging.spreading import check_repair, refuse_rise, repaired
 from theodolite.averaging.states import state_variables
 from theodolite.averaging.tables import table
 from theodolite.connectivity.arguments import count, share
@@ -39,6 +40,7 @@ def average(
     thetas: Iterable[Any],
     *,
     align: Any = None,
+    repair: bool = False,
     weights: Sequence[Any] | None = None,
     threshold: float | int | None = None,
     test: Objective | None = None,
@@ -67,9 +69,12 @@ def average(
         Two or more points: state dicts, which bring their own buffers, or flat tensors, whose
         BatchNorm statistics are computed as the average's are.
     align
-        None, ``"weights"`` (`weight_matching` to the first point, the symmetries traced from the
-        model), another way of `match`, or permutations: one mapping (or `Matching`) for each
-        point after the first.
+        None, a method of `match` (``"weights"`` of three or more: `merge`), or permutations: one
+        mapping (or `Matching`) for each point after the first.
+    repair
+        Of two points: the average's units get the spread of theirs, by `repair`. What has to stay
+        below `threshold` is then not the barrier between the points, but how much higher the
+        average's own loss is than the members' mean.
     weights
         Of the points, made to add up to one; equal by default.
     threshold
@@ -101,8 +106,9 @@ def average(
     ------
     InvalidArgument
         Across a barrier (E-A85: which pairs, how high, what to do instead); for points or names
-        (E-A80), weights or a threshold (E-A81) that are none, frozen parameters that differ
-        (E-A82), an objective in training mode (E-A83), `align` (E-A86).
+        (E-A80), weights or a threshold (E-A81) that are none, a repair of more than two (E-A100),
+        frozen parameters that differ (E-A82), an objective in training mode (E-A83), `align`
+        (E-A86).
     UnsupportedModel
         For an objective shared by processes (E-A84).
 
@@ -136,6 +142,7 @@ def average(
     objectives = pair_of(objective, test)
     values = listed(thetas)
     members = members_of(objective, values, names)
+    check_repair(repair, len(members))
     shares = shares_of(weights, len(members))
     measured = recomputing(objective)
     labels = [m.name for m in members]
@@ -151,16 +158,20 @@ def average(
     limit, source = limit_of(measured, threshold, end_losses(before))
     variables = barriers(before)
     moved = members
-    if align is None:
-        refuse_across(before, limit, source, aligned=False)
-    else:
+    last = before
+    if align is not None:
         values = aligned(objective, values, align, seed)
         moved = members_of(objective, values, names)
-        after = barrier_matrix(measured, [m.theta for m in moved], resamples=resamples, **how)
-        refuse_across(after, limit, source, aligned=True)
-        variables |= barriers(after, "aligned_")
+        last = barrier_matrix(measured, [m.theta for m in moved], resamples=resamples, **how)
+        variables |= barriers(last, "aligned_")
+    if not repair:
+        refuse_across(last, limit, source, aligned=align is not None)
     made = averaged(objective, moved, shares, "average")
+    if repair:
+        made = repaired(objective, made, values, shares)
     readings = {p: reading(frozen(o), members, shares, [made]) for p, o in objectives.items()}
+    if repair:
+        refuse_rise(readings[""], shares, limit, source)
     variables |= table(readings, shares.numpy(), level=level, resamples=resamples, seed=seed)
     state, layout = state_variables(objective, made)
     return results.dataset(
@@ -169,6 +180,7 @@ def average(
         coordinates(labels, "average", readings[""]),
         **objective.facts(),
         align="none" if align is None else align if isinstance(align, str) else "given",
+        repaired=repair,
         weights=shares.tolist(),
         threshold=limit,
         threshold_source=source,

@@ -22,7 +22,10 @@ def average(
     ] = None,
     align: Annotated[
         str | None,
-        Parameter(help="weights: permute the units of all files to match the first's."),
+        Parameter(help="weights, activations, straight-through: match units to the first's."),
+    ] = None,
+    repair: Annotated[
+        bool | None, Parameter(help="Of two: spread the average's units as theirs.")
     ] = None,
     threshold: Annotated[
         float | None, Parameter(help="The highest barrier within a basin, in units of the loss.")
@@ -48,6 +51,7 @@ def average(
         "files": [str(Path(name).resolve()) for name in files] or None,
         "kind": kind,
         "align": align,
+        "repair": repair,
         "threshold": threshold,
         "steps": steps,
         "refine": refine,

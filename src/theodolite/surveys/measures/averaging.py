@@ -73,10 +73,11 @@ def check_choices(target: Target, settings: Mapping[str, Any]) -> None:
                 f"{name} of averaging must be one of {', '.join(allowed)}; got {settings[name]!r}.",
                 code="E-A98",
             )
-    if settings["kind"] == "greedy" and settings["align"] != "none":
+    flag_of(settings, "averaging", "repair")
+    if settings["kind"] == "greedy" and (settings["align"] != "none" or settings["repair"]):
         raise InvalidArgument(
-            "a greedy soup leaves out what lies across a barrier and aligns nothing.",
-            fix="use --kind uniform with --align, or --kind greedy alone.",
+            "a greedy soup leaves out what lies across a barrier; it aligns and repairs nothing.",
+            fix="use --kind uniform with --align and --repair, or --kind greedy alone.",
             code="E-A98",
         )
     if settings["files"] and settings["kind"] == "greedy" and target.test is None:
@@ -109,7 +110,8 @@ def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
             return soup(target.objective, states, validation=target.test, **how)
         align = None if settings["align"] == "none" else settings["align"]
         try:
-            return average(target.objective, states, align=align, test=target.test, **how)
+            also: dict[str, Any] = {"repair": settings["repair"], "test": target.test}
+            return average(target.objective, states, align=align, **also, **how)
         except InvalidArgument as error:
             if error.code != "E-A85" or align is not None:
                 raise
@@ -143,6 +145,7 @@ def settings(steps: int, resamples: int) -> dict[str, Any]:
         "files": [],
         "kind": "uniform",
         "align": "none",
+        "repair": False,
         "threshold": None,
         "steps": steps,
         "refine": 8,
