@@ -23,7 +23,7 @@ def target() -> td.Target:
     ("measure", "settings", "words"),
     [
         ("eigenvalues", {}, "products of about"),
-        ("spectrum", {}, "26 products of about 26"),
+        ("spectrum", {}, "9 products of about 26"),
         ("spectrum", {"norms": True}, "products of about 32"),
         ("saddles", {"count": 2}, "products of about"),
         ("sharpness", {}, "largest curvature, "),
