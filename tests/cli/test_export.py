@@ -60,7 +60,7 @@ def test_results_are_chosen_by_name(call, run) -> None:
     ("argv", "code", "said"),
     [
         (["nowhere", "--to", "csv"], 2, "E-K07"),
-        ([".", "--to", "csv"], 1, "a run folder has a results.zarr inside"),
+        ([".", "--to", "csv"], 2, "a run folder has a results.zarr inside"),
         (["nowhere", "--to", "stl"], 2, "nc, csv, vtu, glb, ply, png, pdf"),
         (["nowhere"], 2, "E-E01"),
     ],

@@ -20,7 +20,7 @@ from sharpness.changes import CHANGES, Change
 from theodolite.errors import InvalidArgument
 from theodolite.sharpness import (
     adaptive,
-    average,
+    averaged,
     box,
     directional,
     expansion,
@@ -139,7 +139,7 @@ MEASURES: dict[str, Measure] = {
 
 def averages(o: td.Objective, t: Tensor, *, adaptive: bool) -> Numbers:
     """Measured and second-order value."""
-    found = average.average_sharpness(o, theta=t, sigma=0.1, adaptive=adaptive, draws=4)
+    found = averaged.average_sharpness(o, theta=t, sigma=0.1, adaptive=adaptive, draws=4)
     return np.concatenate([found.average_sharpness.values, found.second_order.values])
 
 
@@ -254,7 +254,7 @@ def test_results_name_what_they_do_not_see() -> None:
     # kills: the row of another variant recorded.
     change = CHANGES[invariances.RESCALING]()
     for name, measure in {
-        "average_sharpness, adaptive": lambda o: average.average_sharpness(o, adaptive=True),
+        "average_sharpness, adaptive": lambda o: averaged.average_sharpness(o, adaptive=True),
         "adaptive_sharpness, by filter": lambda o: adaptive.adaptive_sharpness(
             o, by="filter", steps=1
         ),

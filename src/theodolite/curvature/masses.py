@@ -14,7 +14,7 @@ from jaxtyping import Float64
 
 from theodolite import results
 from theodolite.curvature.probe_errors import first_reached, probe_error, quantile_error
-from theodolite.curvature.smoothing import mass_of_first, nodes_and_weights, settings_of, size_of
+from theodolite.curvature.smoothing import bracketed, nodes_and_weights, settings_of, size_of
 from theodolite.errors import InvalidArgument
 
 
@@ -96,7 +96,7 @@ def share(
     """The share between two values, by probe."""
     up_to = (node <= above).sum(1)
     until = (node < below).sum(1)
-    least, most = ([mass_of_first(weight, k + s) for s in (-1, 0, 1)] for k in (up_to, until))
+    least, most = (list(bracketed(weight, k)) for k in (up_to, until))
     if above == -math.inf:
         least = [np.zeros(len(node))] * 3
     if below == math.inf:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int
 
-from theodolite.curvature.smoothing import mass_of_first
+from theodolite.curvature.smoothing import bracketed
 from theodolite.linalg.ends import LowEnd
 
 MISS = 1e-3
@@ -69,8 +69,6 @@ def masses_below(
     the cut and take in the first one above (Chebyshev, Markov, Stieltjes).
     """
     below = (node[:, :, None] < -cuts).sum(1)
-    low, mass, high = (
-        np.stack([mass_of_first(weight, k + shift) for k in below.T], axis=1)
-        for shift in (-1, 0, 1)
-    )
+    by_cut = [bracketed(weight, k) for k in below.T]
+    low, mass, high = (np.stack([found[k] for found in by_cut], axis=1) for k in range(3))
     return mass, low, high

@@ -168,7 +168,7 @@ def negative_mass(density: xr.Dataset, *, threshold: float = 1e-3) -> xr.Dataset
         )
     node, weight = nodes_and_weights(density)
     below = (node < -threshold * np.abs(node).max()).sum(1)
-    low, sample, high = (mass_of_first(weight, below + shift) for shift in (-1, 0, 1))
+    low, sample, high = bracketed(weight, below)
     count = len(sample)
     inside = (np.arange(node.shape[1]) < below[:, None]).astype(np.float64)
     error = probe_error(inside, weight, size_of(density))
@@ -195,6 +195,19 @@ def mass_error(mass: xr.Dataset) -> float:
     value = float(mass["negative_mass"])
     beside = value - float(mass["low"]), float(mass["high"]) - value
     return float(np.nanmax([float(mass["standard_error"]), *beside]))
+
+
+def bracketed(
+    weight: Float64[np.ndarray, "probe step"], count: Int[np.ndarray, " probe"]
+) -> tuple[Float64[np.ndarray, " probe"], ...]:
+    """At least, about and at most: the weight of the first nodes less one, of them, and one more.
+
+    A probe whose Krylov space ended early has nodes without weight, and its others are
+    eigenvalues: nothing is open about them.
+    """
+    low, sample, high = (mass_of_first(weight, count + shift) for shift in (-1, 0, 1))
+    ended = (weight <= 0).any(1)
+    return np.where(ended, sample, low), sample, np.where(ended, sample, high)
 
 
 def mass_of_first(

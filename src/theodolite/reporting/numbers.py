@@ -58,7 +58,7 @@ def parts(number: Number) -> tuple[str, str | None]:
     if number.exact or error is None or not math.isfinite(error):
         return _alone(value, number.exact), None
     if error <= 0:
-        return _alone(value, exact=True), None
+        return _alone(value, exact=False), None
     place = error_place(error)
     if value and place < (finest := math.floor(math.log10(abs(value))) - MOST_DIGITS + 1):
         rounded = _rounded(value, finest)
