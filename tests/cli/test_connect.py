@@ -32,7 +32,6 @@ def test_a_line_is_measured_and_printed(call):
     for words in ("a and b are in the same basin.", "saddle excess", "a to b, test loss"):
         assert words in said.err
     assert "Units were not matched" in said.err  # a linear layer has none
-    assert "target" not in said.err.partition("Barrier")[2].partition("a and b")[0]
     again = call("connect", "mine.py:build", "a.safetensors", "b.safetensors", *FEW, "-o", "runs/a")
     assert again.code == 0
 
@@ -84,3 +83,26 @@ def test_help_is_read_on_one_page_and_the_plan_names_curves(call):
         "connect", "mine.py:build", *["a.safetensors"] * 4, "--curve", "polychain", "--dry-run"
     )
     assert "curves" in asked.err
+
+
+def test_three_points_have_a_graph_and_their_verdict_is_said_once(call, place):
+    # kills: barriers printed twice, a graph that is not announced, bands that are not passed on
+    torch.manual_seed(7)
+    save_file(torch.nn.Linear(3, 2).state_dict(), place / "c.safetensors")
+    names = [f"{n}.safetensors" for n in "abc"]
+    said = call("connect", "mine.py:build", *names, *FEW, "-o", "runs/g", "--json")
+    assert said.code == 0
+    assert "minima_graph 1 done" in " ".join(said.err.split())
+    assert said.err.count("a and b are in the same basin.") == 1
+    assert "Barrier  " not in said.err
+    assert "On the tree of the lowest paths between 3 minima" in said.err.replace("\n", " ")
+    found = json.loads(said.out)
+    assert len(found["minima_graph"]["edges"]) == 2
+    assert found["minima_graph"]["bands"] == 0
+    assert any("a and b are in the same basin" in words for words in found["words"])
+    page = Path("runs/g/report.html").read_text("utf-8")
+    assert "The graph of the minima" in page
+    two = call("connect", "mine.py:build", *names[:2], "--bands", *FEW, "--dry-run")
+    assert (two.code, "E-S52" in two.err) == (2, True)
+    plan = call("connect", "mine.py:build", *names, "--bands", *FEW, "--dry-run").err
+    assert "minima_graph" in plan

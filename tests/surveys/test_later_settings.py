@@ -72,7 +72,8 @@ def test_a_run_goes_on_with_the_usual_value_of_every_later_setting(
         assert setting not in cut.settings[measure]
         with pytest.warns(TheodoliteWarning, match=re.escape(f"{measure}.{setting} = ")):
             completed = with_later_settings(cut, run / "config.toml")
-        assert dict(completed.settings[measure]) == dict(whole.settings[measure])
+        found = {k: v for k, v in completed.settings[measure].items() if v is not None}
+        assert found == dict(whole.settings[measure])
         continued(run, surveying.identified(target, completed))
         for name, text in zip(("config.toml", "provenance.json"), kept, strict=True):
             (run / name).write_text(text)
@@ -141,3 +142,15 @@ def test_weights_that_sharpness_is_measured_against_are_part_of_the_run(tmp_path
     torch.save({k: v + 1 for k, v in model.state_dict().items()}, place)
     with pytest.raises(RunMismatch, match=r"origin of sharpness \(SHA-256\)"):
         continued(run, known(place))
+
+
+def test_settings_without_a_value_come_back_as_none(tmp_path: Path) -> None:
+    # kills: a resumed run without the settings that TOML has no word for
+    run = begun(tmp_path, "connectivity")
+    kept = with_later_settings(
+        from_table(read_toml(run / "config.toml"), run / "config.toml"), run / "config.toml"
+    )
+    settings = kept.settings["connectivity"]
+    assert settings["curve_rate"] is None
+    assert settings["threshold"] is None
+    assert set(settings) == set(MEASURES["connectivity"].presets["quick"])

@@ -20,13 +20,16 @@ def connect(
         Parameter(help="Weights to connect, every two of them; one file: the target's with it."),
     ],
     align: Annotated[
-        str | None, Parameter(help="weights (usual), activations, straight-through or none.")
+        str | None, Parameter(help="weights, activations, straight-through, none.")
     ] = None,
     curve: Annotated[
-        str | None, Parameter(help="bezier, polychain or none; usual: bezier up to 3 points.")
+        str | None, Parameter(help="bezier, polychain, none; usual: bezier to 3 points.")
     ] = None,
     curve_steps: Annotated[int | None, Parameter(help="Batches a curve is trained on.")] = None,
     curve_rate: Annotated[float | None, Parameter(help="Its rate; by default tried.")] = None,
+    bands: Annotated[
+        bool | None, Parameter(help="Elastic bands for the graph of 3 to 6.", negative="")
+    ] = None,
     threshold: Annotated[
         float | None, Parameter(help="Rise that counts as none; usual: 2 % of the gain.")
     ] = None,
@@ -54,6 +57,7 @@ def connect(
         "curve": curve,
         "curve_steps": curve_steps,
         "curve_rate": curve_rate,
+        "bands": bands,
         "threshold": threshold,
         "steps": steps,
         "refine": refine,

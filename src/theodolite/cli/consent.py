@@ -31,7 +31,7 @@ def refuse_costly(
     """
     passes = costs(plan)
     points = {m: round(passes[m] / passes_a_point) for m in passes if m in GRIDS}
-    total, seconds = sum(points.values()), plan.passes * per_pass
+    total, seconds = sum(points.values()), plan.passes * per_pass + plan.seconds
     spent = seconds if time_budget is None else min(seconds, time_budget)
     if total <= POINTS and spent <= SECONDS:
         return

@@ -14,7 +14,7 @@ from theodolite.cli import demonstration, printing, terminal, watching
 from theodolite.cli.demonstration import KINDS, Settings, weights_folder
 from theodolite.cli.durations import about
 from theodolite.cli.failures import FAILED
-from theodolite.cli.running import seconds_a_pass
+from theodolite.cli.passes import seconds_a_pass
 from theodolite.cli.stopping import terminating
 from theodolite.cli.watching import Advance
 from theodolite.objective import Objective

@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 
 from theodolite import __version__
+from theodolite.cli import connect_lines
 from theodolite.cli.durations import about
 from theodolite.cli.memory import bytes_each
 from theodolite.surveys.configuration import Configuration
@@ -76,18 +77,19 @@ def plan_lines(
             line.measure,
             f"{line.todo:,} of {line.units:,}" if reasons else f"{line.units:,}",
             f"{line.passes:,.0f}",
-            time_of(line.passes * per_pass, bound=line.bound),
+            time_of(line.time(per_pass), bound=line.bound),
             line.reason if reasons else "",
         )
         for line in lines
     ]
     total = sum(line.passes for line in lines)
+    seconds = sum(line.time(per_pass) for line in lines)
     rows.append(
         (
             "total",
             "",
             f"{total:,.0f}",
-            time_of(total * per_pass, bound=any(line.bound for line in lines)),
+            time_of(seconds, bound=any(line.bound for line in lines)),
             f"about {bytes_each(plan, target) / 1e9:.1f} GB",
         )
     )
@@ -97,7 +99,7 @@ def plan_lines(
     for name, units, passes, time, note in [head, *rows]:
         start = f"{'' if body else 'Plan':9}{name:{widths[0]}}  {units:>{widths[1]}}"
         body.append(f"{start}  {passes:>{widths[2]}}  {time:{widths[3]}}  {note}".rstrip())
-    if total * per_pass > LONG:
+    if seconds > LONG:
         body.append(f"{'':9}A smaller survey: --limit 1000, --preset quick or --measures lines.")
     return "\n".join(body)
 
@@ -120,13 +122,13 @@ def plan_json(lines: Sequence[Outline], per_pass: float, path: Path) -> dict[str
             "to_compute": line.todo,
             "failed": line.failed,
             "passes": line.passes,
-            "seconds": round(line.passes * per_pass, 3),
+            "seconds": round(line.time(per_pass), 3),
             "at_most": line.bound,
             "reason": line.reason,
         }
         for line in lines
     ]
-    seconds = round(sum(line.passes for line in lines) * per_pass, 3)
+    seconds = round(sum(line.time(per_pass) for line in lines), 3)
     return {"run": str(path), "seconds": seconds, "measures": measures}
 
 
@@ -139,6 +141,8 @@ def headline_lines(tree: xr.DataTree) -> str:
     lines = [d.attrs for n, d in tree.children.items() if n.startswith("barrier")]
     elsewhere = any("target" not in attrs.get("points", ["target"]) for attrs in lines)
     chosen = [found[n] for n in (OTHERS if elsewhere else FIVE) if n in found][:5]
+    if elsewhere and connect_lines.lines(tree):
+        chosen = []  # the verdict and its table hold them
     width = max((len(row["label"]) for row in chosen), default=0)
     checks = checks_line(tree)
     said = [checks] if checks else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from theodolite.cli.durations import parse_duration
 from theodolite.cli.failures import FAILED, INCOMPLETE
 from theodolite.cli.folders import default_folder, resume_command
 from theodolite.cli.options import Options
+from theodolite.cli.passes import seconds_a_pass
 from theodolite.cli.precision import precision_line
 from theodolite.cli.scale import Spread, engine_of
 from theodolite.cli.stopping import terminating
@@ -233,14 +233,6 @@ def built(configuration: Configuration) -> Target:
         return rebuilt(configuration)
 
 
-def seconds_a_pass(target: Target) -> float:
-    """How long one forward pass over the training examples takes, the second of two."""
-    target.objective.value()
-    began = time.perf_counter()
-    target.objective.value()
-    return time.perf_counter() - began
-
-
 def kept(job: Job, target: Target) -> Store | None:
     """What the run folder holds already, read only; raises when it is another run's."""
     if job.fresh:
@@ -279,7 +271,9 @@ def concluded(job: Job, finished: Finished) -> int:
         return scale_lines.shard_done(job.engine.shard, finished, job.path, job.as_json)
     tree, outcome = finished.tree, finished.outcome
     page = printing.write_reports(tree, job.path)
-    terminal.say(printing.headline_lines(tree))
+    headline = printing.headline_lines(tree)
+    if headline:
+        terminal.say(headline)
     for text in result_lines.told(tree):
         terminal.say(text)
     for line in average_lines.written(tree, job.path):

@@ -23,6 +23,7 @@ from theodolite.connectivity.chains import (
 from theodolite.connectivity.ends import passed
 from theodolite.connectivity.pivot_gradients import Way, chosen_way
 from theodolite.connectivity.relaxing import Band, Relaxation, Relaxed, in_batches, relaxed
+from theodolite.connectivity.segments import Advance
 from theodolite.objective import Objective
 from theodolite.objective.evaluation import Pass
 from theodolite.seeds import child_seed
@@ -122,7 +123,11 @@ def cycled(
     ends = tuple(first.losses(measuring, np.array([0.0, 1.0])).tolist())
     best, idle = first, 0
     for cycle in range(cycling.cycles):
-        own = replace(how, seed=child_seed(how.seed, "cycle", cycle))
+        own = replace(
+            how,
+            seed=child_seed(how.seed, "cycle", cycle),
+            progress=_in_cycle(how.progress, cycle),
+        )
         step = _relaxed(objective, band, ends, own, way, rates, history)
         if step.stopped and not history.tops:
             best = Dense(step.chain, places_of(step.chain))
@@ -148,6 +153,13 @@ def cycled(
     if cycling.climb and history.stopped in ("settled", "cycles"):
         return _climbed(objective, measuring, best, ends, (how, cycling, way), history)
     return Found(best, (), history)
+
+
+def _in_cycle(progress: Advance | None, cycle: int) -> Advance | None:
+    """Says in which cycle a step is."""
+    if progress is None:
+        return None
+    return lambda what, done, most: progress(f"cycle {cycle + 1}, {what}", done, most)
 
 
 def _climbed(

@@ -21,7 +21,7 @@ from theodolite.connectivity.heights import measured, saddle_losses
 from theodolite.connectivity.linear import curves, facts, pair_of
 from theodolite.connectivity.rates import rates_of
 from theodolite.connectivity.relaxing import Relaxation
-from theodolite.connectivity.segments import along, one_dtype
+from theodolite.connectivity.segments import Advance, along, one_dtype
 from theodolite.errors import TheodoliteWarning
 from theodolite.objective import Objective
 
@@ -50,6 +50,7 @@ def elastic_band(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    progress: Advance | None = None,
 ) -> xr.Dataset:
     r"""The lowest pass between two points: a chain of pivots relaxed across its own direction.
 
@@ -92,6 +93,9 @@ def elastic_band(
         one by one; ``"auto"`` times both and keeps the faster (``attrs["evaluation"]``).
     test, refine, level, resamples
         Of the measurement, as for `barrier`.
+    progress
+        Called as ``progress("cycle 1, step", done, of)`` while the band is relaxed, then as that
+        of `barrier`.
 
     Returns
     -------
@@ -151,7 +155,9 @@ def elastic_band(
     True
     """
     rates = rates_of(learning_rate) if descent == "sgd" else [1.0]
-    how = Relaxation(descent, steps, rates[0], momentum, weight_decay, longest, tolerance, seed)
+    how = Relaxation(
+        descent, steps, rates[0], momentum, weight_decay, longest, tolerance, seed, progress
+    )
     cycling = Cycling(cycles, between, excess, climb, evaluation)
     check_band(objective, how, cycling)
     for value, name, least in (
@@ -167,7 +173,7 @@ def elastic_band(
     found = cycled(objective, objectives[""], chain, how, cycling, rates)
     _warn(found, descent)
     places = between_nodes(found.dense.nodes, between).tolist()
-    path = along(objectives, found.dense.at, steps=places, refine=refine)
+    path = along(objectives, found.dense.at, steps=places, refine=refine, progress=progress)
     made = curves(path) | measured(path, level=level, resamples=resamples, seed=seed)
     made = {k: (tuple("t" for _ in d), v, notes) for k, (d, v, notes) in made.items()}
     made |= saddle_losses(path, level=level, resamples=resamples, seed=seed)

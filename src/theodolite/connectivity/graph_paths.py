@@ -13,12 +13,16 @@ import xarray as xr
 from theodolite.connectivity.bands import elastic_band
 from theodolite.connectivity.curves import curve
 from theodolite.connectivity.linear import barrier
+from theodolite.connectivity.segments import Advance
 from theodolite.connectivity.spanning_trees import Edge, next_pair
 from theodolite.objective import Objective
 from theodolite.seeds import child_seed
 
 KINDS = ("line", "curve", "band")
 """Kinds of paths, from the cheapest."""
+
+QUANTITIES = {"barrier": "line", "curve": "curve", "elastic_band": "band"}
+"""The kind of a path, by what its result calls itself."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Trying:
     most_bands: int | None
     shared: Mapping[str, Any]
     seed: int
+    progress: Advance | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,10 @@ class Tried:
         self.passes += int(made.attrs["passes"])
         steps = made.sizes.get("step", 0) if kind == "curve" else 0
         self.gradients += int(made.attrs.get("gradients", steps))
+        self.keep(kind, pair, made)
+
+    def keep(self, kind: str, pair: Edge, made: xr.Dataset) -> None:
+        """Take a path that was measured."""
         self.heights.setdefault(kind, {})[pair] = height_of(made)
         if kind == "line":
             self.distances[pair] = float(made.attrs["distance"])
@@ -93,6 +102,7 @@ class Tried:
         how = self.how
         a, b = (self.thetas[k] for k in pair)
         settings = dict(how.shared) | {"seed": child_seed(how.seed, kind, *pair)}
+        settings["progress"] = self._advance(kind, pair)
         settings |= how.settings.get(kind, {})
         if kind == "band":
             before = self.curves.get(pair)
@@ -104,6 +114,14 @@ class Tried:
             settings["align"] = how.align
         path = barrier if kind == "line" else curve
         return path(self.objective, a, b, **settings)
+
+    def _advance(self, kind: str, pair: Edge) -> Advance | None:
+        """Says for which pair and kind of path a count is."""
+        told = self.how.progress
+        if told is None:
+            return None
+        where = f"{kind} {pair[0] + 1}-{pair[1] + 1}"
+        return lambda what, done, most: told(f"{where}, {what}", done, most)
 
     def improve(self, kind: str, floors: np.ndarray) -> None:
         """Try paths of this kind as long as one could still lower the spanning tree."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from theodolite import results
+from theodolite.connectivity import graph_results
 from theodolite.connectivity.arguments import count, share
 from theodolite.connectivity.band_checks import refuse_shared
 from theodolite.connectivity.ends import passed, recomputed
-from theodolite.connectivity.graph_paths import KINDS, Tried, Trying
+from theodolite.connectivity.graph_paths import KINDS, QUANTITIES, Tried, Trying
 from theodolite.connectivity.linear import pair_of
-from theodolite.connectivity.pairs import BOTH, labels_of, points_of
-from theodolite.connectivity.spanning_trees import Edge, saddles, spanning_tree
+from theodolite.connectivity.pairs import labels_of, points_of
+from theodolite.connectivity.segments import Advance
+from theodolite.connectivity.spanning_trees import Edge, spanning_tree
 from theodolite.errors import InvalidArgument
 from theodolite.objective import Objective
 
@@ -31,10 +34,12 @@ def minima_graph(
     most_bands: int | None = None,
     curve_settings: Mapping[str, Any] | None = None,
     band_settings: Mapping[str, Any] | None = None,
+    known: Mapping[Edge, Sequence[xr.Dataset]] | None = None,
     test: Objective | None = None,
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    progress: Advance | None = None,
 ) -> xr.Dataset:
     r"""The lowest saddle found between any two of several minima, by their spanning tree.
 
@@ -65,8 +70,13 @@ def minima_graph(
         Elastic bands at most; by default as many as can help.
     curve_settings, band_settings
         Settings of `curve` and `elastic_band`.
+    known
+        Paths that were measured before, by their pair ``(i, j)``, ``i < j``: results of `barrier`,
+        `curve` and `elastic_band` from the i-th minimum to the j-th. They are taken as they are.
     test, level, resamples
         As for `barrier`.
+    progress
+        Called as ``progress("curve 1-2, step", done, of)``, minima counted from one.
 
     Returns
     -------
@@ -85,14 +95,17 @@ def minima_graph(
     ------
     InvalidArgument
         For fewer than two points or names that are not theirs (E-A05), kinds there are not, or an
-        `enough` or `most_bands` out of range (E-A30); else as `barrier`, `curve`, `elastic_band`.
+        `enough` or `most_bands` out of range (E-A30); `known` paths of other pairs, objectives or
+        statistics, or that do not end at the minima (E-S51); else as `barrier`, `curve` and
+        `elastic_band`.
     UnsupportedModel
         For an objective shared by processes (E-A22).
 
     Notes
     -----
     Costs a `barrier` for each of the n (n - 1) / 2 pairs, and between n - 1 and all pairs a
-    `curve` and an `elastic_band`, where lines are not good enough. Holds all minima and three
+    `curve` and an `elastic_band`, where lines are not good enough, and one pass a minimum where
+    all paths are `known`. Holds all minima and three
     vectors for every curve. With BatchNorm layers all paths are measured with recomputed
     statistics. Heights are upper bounds: an edge that no path was found for may be lower. That
     makes the tree's heights high rather than low, and the more so the fewer pairs were tried.
@@ -132,21 +145,24 @@ def minima_graph(
     }
     shared = {"level": level, "resamples": resamples, "test": objectives.get("test_")}
     settings = {"curve": curve_settings or {}, "band": band_settings or {}}
-    how = Trying(settings, align, enough, most_bands, shared, seed)
+    how = Trying(settings, align, enough, most_bands, shared, seed, progress)
     tried = Tried(objectives[""], list(given), how)
-    for i in range(len(ends)):
-        for j in range(i + 1, len(ends)):
-            tried.try_path("line", (i, j))
+    _take(tried, known or {}, losses[""])
+    for pair in combinations(range(len(ends)), 2):
+        if pair not in tried.heights.get("line", {}):
+            tried.try_path("line", pair)
     floors = np.maximum(losses[""][:, None], losses[""][None, :])
     for kind in kinds[1:]:
         tried.improve(kind, floors)
     heights = tried.lowest()
     np.fill_diagonal(heights, losses[""])
     tree = spanning_tree(heights)
-    matrices = _matrices(tried, heights, tree, losses)
+    made = graph_results.matrices(tried, heights, tree, losses)
+    made |= graph_results.edges(tried, heights, tree)
+    made |= graph_results.minima(losses, heights, tree)
     return results.dataset(
         "minima_graph",
-        matrices | _edges(tried, heights, tree) | _minima(losses, heights, tree),
+        made,
         {"first": names, "second": names},
         **objectives[""].facts(),
         paths=list(kinds),
@@ -194,87 +210,30 @@ def check_search(enough: Any, most_bands: Any) -> None:
         count(most_bands, "most_bands", least=0)
 
 
-def _matrices(
-    tried: Tried, heights: np.ndarray, tree: list[Edge], losses: dict[str, np.ndarray]
-) -> dict[str, results.Variable]:
-    """Everything there is a number of for each pair."""
-    shown = np.where(np.isfinite(heights), heights, np.nan)
-    between = saddles(heights, tree)
-    made: dict[str, results.Variable] = {
-        "height": (BOTH, shown, {"long_name": "largest loss on the lowest path"}),
-        "saddle": (
-            BOTH,
-            np.where(np.isfinite(between), between, np.nan),
-            {"long_name": "lowest saddle between two minima"},
-        ),
-        "tree": (BOTH, _filled(heights, dict.fromkeys(tree, 1), 0), {"long_name": "1 in the tree"}),
-    }
-    best = tried.best()
-    codes = {pair: KINDS.index(kind) + 1 for pair, (kind, _) in best.items()}
-    told = "kind of the lowest path: 1 line, 2 curve, 3 band"
-    made["kind"] = (BOTH, _filled(heights, codes, 0), {"long_name": told})
-    for kind in KINDS:
-        values = tried.matrix(kind)
-        made[f"{kind}_height"] = (BOTH, values, {"long_name": f"largest loss on the {kind}"})
-    words = "largest loss on the lowest path minus the larger of the ends"
-    for k, (end, word) in enumerate((("", ""), ("_low", "lower"), ("_high", "upper"))):
-        values = _filled(heights, {p: h.excess[k] for p, (_, h) in best.items()}, 0.0)
-        long_name = f"{word} end of the {words}" if word else words
-        made[f"saddle_excess{end}"] = (BOTH, values, {"long_name": long_name})
-    distances = _filled(heights, tried.distances, 0.0)
-    made["distance"] = (BOTH, distances, {"long_name": "distance"})
-    if "test_" in losses:
-        values = _filled(heights, {p: h.test_loss for p, (_, h) in best.items()}, 0.0)
-        np.fill_diagonal(values, losses["test_"])
-        made["test_height"] = (BOTH, values, {"long_name": "largest test loss on that path"})
-    ok = np.where(np.isfinite(heights), results.OK, results.DIVERGED)
-    made["status"] = results.status_variable(BOTH, ok)
-    return made
+def _take(tried: Tried, known: Mapping[Edge, Sequence[xr.Dataset]], losses: np.ndarray) -> None:
+    """Paths measured before, after a look at whose they are."""
+    pairs = set(combinations(range(len(losses)), 2))
+    for pair, paths in known.items():
+        for path in paths:
+            kind = QUANTITIES.get(str(path.attrs.get("quantity")))
+            wrong = _stranger(tried.objective, path) if kind else "no path"
+            if pair not in pairs:
+                wrong = f"of none of the pairs of {len(losses)} minima"
+            elif not wrong and not np.allclose(
+                path["loss"].values[[0, -1]], losses[list(pair)], rtol=1e-3, equal_nan=True
+            ):
+                wrong = "between points whose losses are not those of the minima"
+            if wrong or kind is None:
+                raise InvalidArgument(
+                    f"known must hold paths between the minima; that of {pair} is {wrong}.",
+                    fix="pass results of barrier, curve or elastic_band from the i-th minimum to "
+                    "the j-th by (i, j), i < j, with BatchNorm statistics recomputed.",
+                    code="E-S51",
+                )
+            tried.keep(kind, pair, path)
 
 
-def _filled(
-    like: np.ndarray, values: Mapping[Edge, float | int], diagonal: float | int
-) -> np.ndarray:
-    """A symmetric matrix of the numbers of pairs."""
-    made = np.full(like.shape, diagonal)
-    for (i, j), value in values.items():
-        made[i, j] = made[j, i] = value
-    return made
-
-
-def _edges(tried: Tried, heights: np.ndarray, tree: list[Edge]) -> dict[str, results.Variable]:
-    best = tried.best()
-    kinds = [KINDS.index(best[edge][0]) + 1 for edge in tree]
-    return {
-        "edge_first": (("edge",), [i for i, _ in tree], {"long_name": "first end of an edge"}),
-        "edge_second": (("edge",), [j for _, j in tree], {"long_name": "second end of an edge"}),
-        "edge_height": (
-            ("edge",),
-            [heights[e] if np.isfinite(heights[e]) else np.nan for e in tree],
-            {"long_name": "largest loss on an edge of the tree"},
-        ),
-        "edge_kind": (("edge",), kinds, {"long_name": "kind of path: 1 line, 2 curve, 3 band"}),
-    }
-
-
-def _minima(
-    losses: dict[str, np.ndarray], heights: np.ndarray, tree: list[Edge]
-) -> dict[str, results.Variable]:
-    """The minima's losses, and means over minima and edges with their spread."""
-    made: dict[str, results.Variable] = {}
-    for prefix, values in losses.items():
-        split = "test " if prefix else ""
-        name = f"{prefix}minimum_loss"
-        made[name] = (("first",), values, {"long_name": f"{split}loss of the minima"})
-    edges = np.array([heights[edge] for edge in tree])
-    for name, values, words in (
-        ("minimum_loss", losses[""], "loss of the minima"),
-        ("edge_height", edges, "largest loss of the tree's edges"),
-    ):
-        finite = bool(np.isfinite(values).all())
-        mean = values.mean() if finite else np.nan
-        spread = values.std(ddof=1) if finite and len(values) > 1 else np.nan
-        made[f"mean_{name}"] = ((), mean, {"long_name": f"mean {words}"})
-        told = f"standard deviation of the {words}"
-        made[f"{name}_spread"] = ((), spread, {"long_name": told})
-    return made
+def _stranger(objective: Objective, path: xr.Dataset) -> str:
+    """Whose path it is, if not the objective's."""
+    alike = path.attrs.get("fingerprint") == objective.fingerprint
+    return "" if alike else "of another objective, or with other BatchNorm statistics"

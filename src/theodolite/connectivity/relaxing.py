@@ -14,6 +14,7 @@ from torch import Tensor
 from theodolite.connectivity.bending import STRATA, endless_batches, fraction
 from theodolite.connectivity.chains import arcs, spaced, tangents
 from theodolite.connectivity.pivot_gradients import Way, batch_slopes, whole_slopes
+from theodolite.connectivity.segments import Advance
 from theodolite.objective import Objective
 from theodolite.objective.statistics import batch_norm_layers
 
@@ -38,6 +39,12 @@ class Relaxation:
     longest: float
     tolerance: float
     seed: int
+    progress: Advance | None = None
+
+    def told(self, done: int) -> None:
+        """Say how many steps are done."""
+        if self.progress is not None:
+            self.progress("step", done, self.steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +121,7 @@ def _by_sgd(
     for step in range(how.steps):
         pivots = band.chain[1:-1]
         losses, slopes = batch_slopes(objective, pivots, next(batches), way)
+        how.told(step + 1)
         if not bool(torch.isfinite(losses).all()) or not bool(torch.isfinite(slopes).all()):
             return Relaxed(kept.chain, np.array(tops), np.array(forces), "diverged")
         slopes = slopes + how.weight_decay * pivots
@@ -151,6 +159,7 @@ def _by_fire(
     for step in range(how.steps):
         pivots = band.chain[1:-1]
         losses, slopes = whole_slopes(objective, pivots, way)
+        how.told(step + 1)
         if not bool(torch.isfinite(losses).all()) or not bool(torch.isfinite(slopes).all()):
             return Relaxed(band.chain, np.array(tops), np.array(forces), "diverged")
         slopes = slopes + how.weight_decay * pivots

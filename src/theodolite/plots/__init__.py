@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from theodolite.plots import palette
+from theodolite.plots.averages import plot_averages
 from theodolite.plots.bands import plot_elastic_band
 from theodolite.plots.barcode import plot_barcode
 from theodolite.plots.barriers import how_normalized, plot_barrier
@@ -90,6 +91,7 @@ __all__ = [
     "palette",
     "percent",
     "plain",
+    "plot_averages",
     "plot_barcode",
     "plot_barrier",
     "plot_batch_efficiency",

@@ -51,10 +51,7 @@ def plot_path_profile(
         plain_ticks(ax.yaxis)
     plain_ticks(ax.xaxis)
     ax.set_xlim(left=0)
-    names = [str(found.attrs.get(k, end)) for k, end in (("first", "a"), ("second", "b"))]
-    ax.set_xlabel(
-        f"length of the path from {_short(names[0])} to {_short(names[1])}, in straight lines"
-    )
+    ax.set_xlabel("length of the path, in straight lines")
     ax.set_ylabel(variable.replace("_", " "))
     legend_above(ax, 3)
     return dress(ax)
@@ -98,7 +95,3 @@ def _draw(
         clip_on=False,
     )
     return values
-
-
-def _short(name: str, longest: int = 14) -> str:
-    return name if len(name) <= longest else f"…{name[1 - longest :]}"

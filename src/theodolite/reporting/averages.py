@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import xarray as xr
 
+from theodolite.plots import plot_averages
 from theodolite.reporting.averages_values import average_words, cell, made_of
 from theodolite.reporting.connectivity_values import short
 from theodolite.reporting.contents import Contents
+from theodolite.reporting.pictures import picture
 from theodolite.reporting.tables import Table
 
 COLUMNS = {
@@ -29,7 +32,9 @@ class Panel:
 
     label: str
     index: int
+    made: str
     sentences: tuple[str, ...]
+    drawn: str
     networks: Table
     changes: Table
     barriers: Table
@@ -45,11 +50,23 @@ def _panel(contents: Contents, found: xr.Dataset, index: int) -> Panel:
     return Panel(
         contents.label,
         index,
+        made_of(found),
         average_words(found),
+        _picture(found, index),
         networks_table(found),
         changes_table(found),
         barriers_table(found),
         _notes(found),
+    )
+
+
+def _picture(found: xr.Dataset, index: int) -> str:
+    """The losses of all networks; names on the left get the room they need."""
+    longest = max(len(str(n)) for n in found["network"].values)
+    size = (5.6, 0.95 + 0.42 * found.sizes["network"])
+    left = 0.25 + 0.075 * min(longest, 24)
+    return picture(
+        partial(plot_averages, found), f"av{index}", size, margins=(left, 0.5, 0.2, 0.35)
     )
 
 

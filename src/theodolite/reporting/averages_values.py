@@ -94,8 +94,9 @@ def cell(found: xr.Dataset, name: str, network: str, *, signed: bool = False) ->
 
 def number_text(value: float, name: str, *, signed: bool = False, bare: bool = False) -> str:
     percent = "error" in name
-    text = short(round(100 * value, 2) if percent else value)
-    if signed and value > 0:
+    shown = round(100 * value, 2) if percent else value
+    text = short(shown)
+    if signed and shown > 0:
         text = f"+{text}"
     unit = "" if bare or not percent else " pp" if signed else " %"
     return text + unit

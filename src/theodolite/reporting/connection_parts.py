@@ -35,6 +35,7 @@ class Connections:
     curves: Parts = field(default_factory=dict)
     aligned_curves: Parts = field(default_factory=dict)
     functions: Parts = field(default_factory=dict)
+    graph: xr.Dataset | None = None
 
     @property
     def found(self) -> bool:
@@ -72,6 +73,7 @@ def connections_of(
         curves=parts("curve"),
         aligned_curves=parts("curve", aligned=True),
         functions=parts("function_distance"),
+        graph=next((r for _, r in results if usable(r, "minima_graph")), None),
     )
 
 

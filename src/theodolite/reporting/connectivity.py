@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from theodolite.plots import how_normalized
+from theodolite.reporting.connection_graph import graph_words
 from theodolite.reporting.connection_parts import pair_of
 from theodolite.reporting.connection_pictures import (
     MOST_DRAWN,
@@ -22,6 +23,7 @@ from theodolite.reporting.connection_tables import (
     threshold_notes,
     verdict_sentences,
 )
+from theodolite.reporting.connection_trees import edges_table, graph_views
 from theodolite.reporting.connectivity_values import (
     barrier_words,
     interval_text,
@@ -108,7 +110,14 @@ def _panel(contents: Contents, index: int) -> Panel:
     answers = Part(
         "Answers", answers_views(found, index), _tables(("Answers", answers_table(found)))
     )
-    parts = tuple(p for p in (lines, curves, answers) if p.views or p.tables)
+    graph = Part(
+        "The graph of the minima",
+        graph_views(found, index),
+        _tables(("Edges of the tree", edges_table(found))),
+        (),
+        graph_words(found),
+    )
+    parts = tuple(p for p in (graph, lines, curves, answers) if p.views or p.tables)
     relations = relations_table(found) if len(found.lines) > 1 else None
     return Panel(contents.label, index, verdicts, relations, threshold_notes(found), parts)
 

@@ -49,6 +49,7 @@ NEEDED = {
     "average": {"loss", "barrier"},
     "soup": {"loss", "barrier"},
     "curve": {"saddle_excess", "loss", "arc", "status"},
+    "minima_graph": {"height", "edge_height", "minimum_loss"},
     "function_distance": {"disagreement", "ensemble_gain"},
     "unit_matching": {"coverage"},
     "saddle_index": {"index", "verdict", "eigenvalue"},

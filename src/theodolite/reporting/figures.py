@@ -13,11 +13,17 @@ from matplotlib.figure import Figure
 
 from theodolite.errors import InvalidArgument
 from theodolite.plots import (
+    function_distance_matrix,
     heights,
+    plot_averages,
+    plot_barrier,
     plot_edge,
     plot_eigenvalues,
+    plot_function_distances,
     plot_line,
+    plot_minima_graph,
     plot_monitored,
+    plot_path_profile,
     plot_plane,
     plot_plane_3d,
     plot_spectral_density,
@@ -27,6 +33,7 @@ from theodolite.plots import (
     plot_trajectory_losses,
     share_log,
 )
+from theodolite.reporting.connection_parts import pair_of
 from theodolite.reporting.contents import Contents, Reportable, read_trees
 from theodolite.reporting.files import write_bytes
 
@@ -84,9 +91,39 @@ def drawings(contents: Contents) -> Mapping[str, Drawing]:
             if name in contents.monitor:
                 draw = partial(plot_monitored, contents.monitor, variable=name)
                 found[f"monitor_{name}"] = (draw, None)
+    found |= _connections(contents)
+    if contents.averages is not None:
+        found["averages"] = (partial(plot_averages, contents.averages), None)
     if contents.training is not None:
         found["training"] = (partial(plot_training, contents.training), None)
     return found
+
+
+def _connections(contents: Contents) -> dict[str, Drawing]:
+    """Lines between weights by pair, curves, how answers differ, and the graph."""
+    parts, made = contents.connections, dict[str, Drawing]()
+    for k, found in enumerate(contents.barriers):
+        pair = pair_of(found)
+        again = contents.barriers_recomputed.get(k)
+        matched = parts.aligned.get(pair)
+        draw = partial(plot_barrier, found, recomputed=again)
+        if matched is not None:
+            draw = partial(plot_barrier, found if again is None else again, aligned=matched)
+        made["barrier_{}_{}".format(*pair)] = (draw, None)
+    for pair, found in parts.curves.items():
+        draw = partial(
+            plot_path_profile,
+            found,
+            line=parts.lines.get(pair),
+            aligned=parts.aligned_curves.get(pair),
+        )
+        made["path_{}_{}".format(*pair)] = (draw, None)
+    if len(parts.functions) > 1:
+        matrix = function_distance_matrix([parts.functions[k] for k in sorted(parts.functions)])
+        made["different_answers"] = (partial(plot_function_distances, matrix), None)
+    if parts.graph is not None:
+        made["minima_graph"] = (partial(plot_minima_graph, parts.graph), None)
+    return made
 
 
 def _all_lines(contents: Contents, ax: Axes) -> Axes:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from theodolite.plots import trust_radius
 from theodolite.reporting.averages_values import average_record
+from theodolite.reporting.connection_graph import graph_record
 from theodolite.reporting.connectivity_values import barrier_records, connection_records
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.definitions import definition_of
@@ -42,6 +43,8 @@ def records_of(contents: Contents) -> dict[str, Any]:
         found["averages"] = average_record(contents.averages)
     if contents.connections.found:
         found["connections"] = connection_records(contents)
+    if contents.connections.graph is not None:
+        found["minima_graph"] = graph_record(contents.connections.graph)
     if contents.edge is not None:
         found["edge_of_stability"] = edge_record(contents.edge)
     studies = study_records(contents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from theodolite.reporting import quantities as q
+from theodolite.reporting.connection_words import averaged_sentence, related_sentences
 from theodolite.reporting.contents import Contents
 from theodolite.reporting.convexity import bowl_warning, nonconvexity
 from theodolite.reporting.noise_advice import advice_sentence
@@ -20,6 +21,8 @@ def words_about(contents: Contents) -> tuple[Sentence, ...]:
     """At most six sentences: first that a survey is not certified, last that the loss has kinks."""
     found = [
         uncertified(contents),
+        *related_sentences(contents),
+        averaged_sentence(contents),
         _rise(contents),
         bowl_warning(contents),
         _curvature(contents),

@@ -88,6 +88,8 @@ def hand_out(work: Work, state: Field, engine: Engine, errand: Errand, pool: Poo
         first = not state.computed and not state.flying
         if late(work.deadline, expected) and not first:
             return
+        if waits(state, group):
+            return
         if group.name not in state.begun:
             begin(work, state, group, engine)
         state.alone = bool(state.suspects)
@@ -95,6 +97,12 @@ def hand_out(work: Work, state: Field, engine: Engine, errand: Errand, pool: Poo
         saved = earlier(work.store, group)
         known = () if saved is None else (saved,)
         state.flying[pool.submit(compute, errand, group.name, unit, *known)] = (group, unit)
+
+
+def waits(state: Field, group: Group) -> bool:
+    """Whether a group that gathers others has one of them at work: anew it would cost too much."""
+    gathered = group.after if isinstance(group.after, tuple) else ()
+    return any(g.name in gathered for g, _ in state.flying.values())
 
 
 def gather(work: Work, state: Field, engine: Engine, pool: Pool) -> None:

@@ -19,8 +19,8 @@ Tell = Callable[[str], None]
 Opening = Callable[[Any], Unit]
 """Prepares a group on a target (directions, operators) and returns how its units are computed."""
 
-Continuing = Callable[[Any, xr.Dataset], Unit]
-"""The same with the finished result of another group at hand."""
+Continuing = Callable[[Any, Any], Unit]
+"""The same with the finished result of another group at hand, or those of several by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,9 @@ class Group:
     the most it can be; ``vectors`` how many
     vectors of the network's size are held meanwhile. ``finish`` gives the attributes that only the
     complete Dataset has. ``after`` names an earlier group whose finished result ``resume`` takes
-    in place of ``open``, which would compute it anew, to the same numbers. The units of a group
+    in place of ``open``, which would compute it anew, to the same numbers; of several groups it
+    takes those that are finished, by name. ``seconds`` is what a unit takes beside its passes,
+    where that does not depend on the model. The units of a group
     that is ``told`` are long: they take a `Tell` as second argument. Units depend on
     nothing but their number: the same unit gives the same numbers in any order, process or
     resumed run, and every unit of a group carries the same attributes.
@@ -48,10 +50,11 @@ class Group:
     passes: float | int = 1.0
     vectors: int = 0
     finish: Callable[[xr.Dataset], Mapping[str, Any]] | None = None
-    after: str = ""
+    after: str | tuple[str, ...] = ""
     resume: Continuing | None = None
     told: bool = False
     bound: bool = False
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if self.units < 1 or (self.along is None and self.units != 1):

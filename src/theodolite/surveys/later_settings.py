@@ -40,7 +40,8 @@ def with_later_settings(
                 code="E-D52",
             )
         lacking = {k: v for k, v in presets.items() if k not in given and v is not None}
-        settings[name] = {**given, **lacking}
+        unset = {k: None for k, v in presets.items() if v is None}  # TOML has no word for it
+        settings[name] = {**unset, **given, **lacking}
         added += [f"{name}.{k} = {toml_value(v)}" for k, v in lacking.items()]
     if added:
         warnings.warn(

@@ -62,11 +62,23 @@ class Plan:
         """The whole cost in forward passes over the data."""
         return sum((g.units * g.passes for g in self.groups), 0.0)
 
+    @property
+    def seconds(self) -> float:
+        """What all units take beside their passes."""
+        return sum((g.units * g.seconds for g in self.groups), 0.0)
+
+    def costs(self, per_pass: float | None) -> dict[str, float]:
+        """The cost of a unit by group in passes of so many seconds, what comes beside included."""
+        beside = {g.name: g.seconds / per_pass if per_pass else 0.0 for g in self.groups}
+        return {g.name: round(g.passes + beside[g.name], 6) for g in self.groups}
+
 
 @dataclass(frozen=True)
 class Outline:
-    """One line of a printed plan: a measure, its units, what is left and why, and the cost left,
-    which is a ``bound`` where work may end early."""
+    """One line of a printed plan: a measure, its units, what is left and why, and the cost left.
+
+    That is a ``bound`` where work may end early; ``seconds`` come on top of the passes.
+    """
 
     measure: str
     groups: int
@@ -76,6 +88,11 @@ class Outline:
     passes: float
     reason: str
     bound: bool = False
+    seconds: float = 0.0
+
+    def time(self, per_pass: float) -> float:
+        """Seconds in all, where a forward pass takes so many."""
+        return self.passes * per_pass + self.seconds
 
 
 def chosen(measures: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[str, ...]:
@@ -144,7 +161,8 @@ def outline(plan: Plan, store: Store | None = None) -> list[Outline]:
         lost = sum(int((m == FAILED).sum()) for m in marks)
         units = sum(g.units for g in groups)
         cost = sum((g.passes * k for g, k in zip(groups, left, strict=True)), 0.0)
+        beside = sum((g.seconds * k for g, k in zip(groups, left, strict=True)), 0.0)
         why = reason(sum(left), lost, units)
         bound = any(g.bound and k for g, k in zip(groups, left, strict=True))
-        lines.append(Outline(name, len(groups), units, sum(left), lost, cost, why, bound))
+        lines.append(Outline(name, len(groups), units, sum(left), lost, cost, why, bound, beside))
     return lines

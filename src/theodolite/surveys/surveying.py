@@ -143,7 +143,7 @@ def conduct(
         write_facts(run.store, "", root_facts(target, configuration))
         for group in plan.groups:
             integrity.check(run.store, group, repair=repair)
-        costs = {g.name: round(g.passes, 6) for g in plan.groups}
+        costs = plan.costs(per_pass)
         run.journal.record("plan", workers=max(1, engine.workers), passes=costs, per_pass=per_pass)
         if shard is None:
             merge(run, plan, same, repair=repair)

@@ -87,7 +87,7 @@ def late(deadline: float | None, expected: float) -> bool:
     return deadline is not None and time.monotonic() + expected > deadline
 
 
-def opened(group: Group, target: Any, earlier: xr.Dataset | None = None) -> tuple[Unit, str]:
+def opened(group: Group, target: Any, earlier: Any = None) -> tuple[Unit, str]:
     """The group's function of a unit, or why there is none."""
     try:
         if group.resume is not None and earlier is not None:
@@ -102,11 +102,13 @@ def refuse(unit: int) -> Any:
     raise LookupError(f"unit {unit} was asked of a group that could not be prepared")
 
 
-def earlier(store: Store, group: Group) -> xr.Dataset | None:
-    """The finished result that `group` can take up, read from the store; None without."""
-    if group.resume is None or not storing.finished(store, group.after):
+def earlier(store: Store, group: Group) -> xr.Dataset | dict[str, xr.Dataset] | None:
+    """The finished result that `group` can take up, or results by name; None without."""
+    if group.resume is None:
         return None
-    return read_group(store, group.after)
+    if isinstance(group.after, str):
+        return read_group(store, group.after) if storing.finished(store, group.after) else None
+    return {n: read_group(store, n) for n in group.after if storing.finished(store, n)} or None
 
 
 def save(work: Work, group: Group, unit: int, result: xr.Dataset, began: float) -> None:

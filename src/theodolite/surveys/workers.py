@@ -71,7 +71,7 @@ def errand_of(configuration: Configuration, identity: Mapping[str, Any], threads
     return Errand(uuid.uuid4().hex, configuration, identity, threads, parent, path)
 
 
-def compute(errand: Errand, group: str, unit: int, earlier: xr.Dataset | None = None) -> Answer:
+def compute(errand: Errand, group: str, unit: int, earlier: Any = None) -> Answer:
     """Compute one unit of a group; what the unit raises is in the answer.
 
     `earlier` is what the group can take up (`units.earlier`).
@@ -159,7 +159,7 @@ def prepared(errand: Errand) -> None:
     _KEPT.update(name=errand.name, target=target, groups={g.name: g for g in plan.groups})
 
 
-def open_group(name: str, earlier: xr.Dataset | None = None) -> None:
+def open_group(name: str, earlier: Any = None) -> None:
     """Have this group open and no other: at most one group's directions are held."""
     if _KEPT.get("group") != name:
         _KEPT.pop("open", None)

@@ -13,19 +13,24 @@ from theodolite.averaging import average, soup
 from theodolite.errors import InvalidArgument
 from theodolite.seeds import child_seed
 from theodolite.surveys.groups import Group, Unit
-from theodolite.surveys.measures.connectivity import OWN, names_of
+from theodolite.surveys.identity import existing
+from theodolite.surveys.measures.connectivity import LOADING, OWN, TRACE, names_of
+from theodolite.surveys.measures.connectivity_weights import weights_of
 from theodolite.surveys.measures.settings import count_of, flag_of, share_of
 from theodolite.surveys.measures.start import ratio
+from theodolite.surveys.measures.variants import variant_names
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
-from theodolite.training import load_state
 
 KINDS = ("uniform", "greedy")
 ALIGNS = ("none", "weights", "activations", "straight-through")
 
 
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
-    """One group of one unit; nothing where no file is named, unless one is required."""
+    """One group of one unit; nothing where no file is named, unless one is required.
+
+    Every file is read and compared with the model here, before anything runs.
+    """
     steps = count_of(settings, "averaging", "steps", 3)
     refine = count_of(settings, "averaging", "refine", 0)
     count_of(settings, "averaging", "resamples")
@@ -34,15 +39,19 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
     check_choices(target, settings)
     if not names:
         return ()
+    for path in settings["files"]:
+        weights_of(target.objective, existing(Path(path), "averaging.files"), told=True)
     times = 1 if settings["align"] == "none" else 2
     pairs = len(names) * (len(names) - 1) // 2
-    passes = times * pairs * (steps + 2 * refine) + (2 * len(names) + 1) * ratio(target)
+    double = 1 if len(variant_names(target, {"batch_norm": "both"})) == 1 else 2
+    passes = times * double * pairs * (steps + 2 * refine) + (2 * len(names) + 1) * ratio(target)
     return (
         Group(
             "average",
             "averaging",
             partial(opening, settings, seed),
             passes=passes,
+            seconds=LOADING + (TRACE if times == 2 else 0.0),
             bound=True,
             vectors=2 * len(names) + 2,
         ),
@@ -91,7 +100,7 @@ def check_choices(target: Target, settings: Mapping[str, Any]) -> None:
 def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
     """Read the files; all of the work is one unit."""
     names = members(settings)
-    states = [state_of(target, file) for file in settings["files"]]
+    states: list[Any] = [weights_of(target.objective, file) for file in settings["files"]]
     if names[0] == OWN and len(states) == 1:
         own = {k: v.detach().clone() for k, v in target.objective.model.state_dict().items()}
         states = [own, *states]
@@ -123,21 +132,6 @@ def opening(settings: Mapping[str, Any], seed: int, target: Target) -> Unit:
             ) from error
 
     return unit
-
-
-def state_of(target: Target, file: str) -> Mapping[str, Any]:
-    """The weights in a file that fit the target's model; nothing in it is run."""
-    state = load_state(file)
-    try:
-        target.objective.space.flatten(state)
-    except InvalidArgument as error:
-        raise InvalidArgument(
-            f"{Path(file).name} does not fit the model: {error.what}",
-            where=file,
-            fix="name weights of the target's own model.",
-            code="E-A99",
-        ) from error
-    return state
 
 
 def settings(steps: int, resamples: int) -> dict[str, Any]:

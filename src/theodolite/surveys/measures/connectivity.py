@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from theodolite.errors import InvalidArgument
 from theodolite.surveys.groups import Group
 from theodolite.surveys.identity import existing
 from theodolite.surveys.measures import connectivity_units as units
+from theodolite.surveys.measures.connectivity_graph import graph, pairs_of
 from theodolite.surveys.measures.connectivity_units import Pair, batches_of
 from theodolite.surveys.measures.connectivity_weights import weights_of
 from theodolite.surveys.measures.settings import count_of, flag_of, share_of
@@ -36,6 +36,16 @@ FEW = 3
 GRADIENT, MATCHING = 3.0, 6.0
 """What a gradient of a batch costs in passes over it; and a trace with its trials, in passes."""
 
+STEP, TRACE, LOADING = 1.5e-3, 1.0, 0.1
+"""Seconds beside the passes, on one thread of a laptop of 2020: of a step on a small batch, a
+trace of a model, and what is loaded first."""
+
+DRAW, PRODUCT = 2e-8, 5e-10
+"""Seconds of the intervals, for each example and resample: drawing it, and each place's mean."""
+
+LEARNED = 100
+"""Steps of straight-through matching, each a gradient of a batch and a matching."""
+
 LINES, ANSWERS, MATCHED, BENT = "connectivity", "functions", "alignment", "curves"
 """The parts of the plan, as it names them."""
 
@@ -53,17 +63,7 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
     for path in settings["files"]:
         file = existing(Path(path), "connectivity.files")
         weights_of(target.objective, file, told=True)
-    pairs = list(combinations(range(len(names)), 2))
-    each = [
-        Pair(
-            dict(settings),
-            seed,
-            tuple(names),
-            pair,
-            "" if len(pairs) == 1 else "_{}_{}".format(*pair),
-        )
-        for pair in pairs
-    ]
+    each = pairs_of(settings, seed, names)
     found = [g for p in each for g in _lines(target, p, kinds)]
     if target.objective.start_pass.hits is not None:
         found += [_answers(target, p) for p in each]
@@ -76,7 +76,9 @@ def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Grou
         found += [_curve(target, p, kind) for p in each]
         if aligned:
             found += [_curve(target, p, kind, shared) for p in each]
-    return tuple(found)
+    steps, places = _curve_costs(target, settings)
+    measured = (_places(target, settings) + 1, places)
+    return (*found, *graph(target, each, kind, measured=measured, gradients=steps))
 
 
 def curve_kind(settings: Mapping[str, Any], points: int) -> str:
@@ -91,6 +93,7 @@ def _check(settings: Mapping[str, Any]) -> None:
     for name, least in (("steps", 3), ("refine", 0), ("resamples", 1), ("curve_steps", 1)):
         count_of(settings, "connectivity", name, least)
     count_of(settings, "connectivity", "curve_batch")
+    flag_of(settings, "connectivity", "bands")
     share_of(settings, "connectivity", "level")
     check_alignment(settings["align"], "align of connectivity")
     if settings["curve"] not in (AUTO, *CURVES):
@@ -147,7 +150,8 @@ def _lines(target: Target, pair: Pair, kinds: tuple[str, ...]) -> list[Group]:
             f"barrier{pair.suffix}{kind}",
             LINES,
             partial(units.opening_line, pair, kind),
-            passes=_places(target, pair.settings) + 1,
+            passes=(_double(target) if kind else 1.0) * _places(target, pair.settings) + 1,
+            seconds=_beside(target, pair.settings),
             bound=pair.settings["refine"] > 0,
             vectors=5,
             told=True,
@@ -163,6 +167,7 @@ def _answers(target: Target, pair: Pair) -> Group:
         ANSWERS,
         partial(units.opening_answers, pair),
         passes=2.0 * extra,
+        seconds=LOADING,
         vectors=4,
     )
 
@@ -172,19 +177,22 @@ def _matched(
 ) -> list[Group]:
     """The matching, and the line to the permuted weights: recomputed where it can be."""
     matching = f"matching{pair.suffix}"
+    learned = LEARNED if pair.settings["align"] == "straight-through" else 0
     return [
         Group(
             matching,
             MATCHED,
             partial(units.opening_matching, pair, shared),
-            passes=MATCHING,
+            passes=MATCHING + learned * GRADIENT / target.objective.data.whole,
+            seconds=TRACE + learned * 10 * STEP,
             vectors=12,
         ),
         Group(
             f"aligned_barrier{pair.suffix}",
             MATCHED,
             partial(units.opening_aligned_line, pair, kinds[-1], shared),
-            passes=_places(target, pair.settings) + 2,
+            passes=_double(target) * _places(target, pair.settings) + 2,
+            seconds=_beside(target, pair.settings),
             bound=pair.settings["refine"] > 0,
             vectors=7,
             after=matching,
@@ -196,15 +204,11 @@ def _matched(
 
 def _curve(target: Target, pair: Pair, kind: str, shared: units.Shared | None = None) -> Group:
     """A curve between the ends as they are or, with `shared` units, to the permuted end."""
-    settings = pair.settings
-    own = target.objective
-    places = _places(target, settings)
-    double = 2.0 if variant_names(target, {"batch_norm": "both"})[-1] == RECOMPUTED else 1.0
-    steps = GRADIENT * settings["curve_steps"] / batches_of(own, settings["curve_batch"])
-    answers = float(settings["steps"]) if own.start_pass.hits is not None else 0.0
+    steps, places = _curve_costs(target, pair.settings)
     how = {
         "measure": BENT,
-        "passes": steps + double * (places + answers),
+        "passes": steps + places,
+        "seconds": STEP * pair.settings["curve_steps"] + _beside(target, pair.settings),
         "bound": True,
         "vectors": 12,
         "told": True,
@@ -220,6 +224,28 @@ def _curve(target: Target, pair: Pair, kind: str, shared: units.Shared | None = 
     )
 
 
+def _curve_costs(target: Target, settings: Mapping[str, Any]) -> tuple[float, float]:
+    """Passes of the steps of a curve, and of its places with the way of its answers."""
+    own = target.objective
+    steps = GRADIENT * settings["curve_steps"] / batches_of(own, settings["curve_batch"])
+    answers = float(settings["steps"]) if own.start_pass.hits is not None else 0.0
+    return steps, _double(target) * (_places(target, settings) + answers)
+
+
+def _double(target: Target) -> float:
+    """Passes of a place whose BatchNorm statistics are recomputed, if they are."""
+    return 2.0 if variant_names(target, {"batch_norm": "both"})[-1] == RECOMPUTED else 1.0
+
+
+def _beside(target: Target, settings: Mapping[str, Any]) -> float:
+    """Seconds of the intervals of a path."""
+    examples = target.objective.examples + (target.test.examples if target.test else 0)
+    kinds = 1 if target.objective.start_pass.hits is None else 2
+    places = int(settings["steps"] + 2 * settings["refine"])
+    count = int(settings["resamples"])
+    return LOADING + kinds * count * examples * (DRAW + places * PRODUCT)
+
+
 def settings(steps: int, resamples: int, curve_steps: int) -> dict[str, Any]:
     return {
         "files": [],
@@ -233,6 +259,7 @@ def settings(steps: int, resamples: int, curve_steps: int) -> dict[str, Any]:
         "curve_steps": curve_steps,
         "curve_rate": None,
         "curve_batch": 128,
+        "bands": False,
         "threshold": None,
         "required": False,
     }

@@ -70,15 +70,16 @@ def shared_units() -> Shared:
 
 def ends_of(objective: Objective, pair: Pair) -> tuple[End, End]:
     """The weights at both places; nothing in a file is run."""
-    files = pair.settings["files"]
-
-    def end(place: int) -> End:
-        if len(files) == 1 and place == 0:
-            return objective.start
-        return weights_of(objective, files[0 if len(files) == 1 else place])
-
-    first, second = map(end, pair.places)
+    first, second = (point_at(objective, pair, place) for place in pair.places)
     return first, second
+
+
+def point_at(objective: Objective, pair: Pair, place: int) -> End:
+    """The weights of one of the points: of a file, or the target's own."""
+    files = pair.settings["files"]
+    if len(files) == 1 and place == 0:
+        return objective.start
+    return weights_of(objective, files[0 if len(files) == 1 else place])
 
 
 def opening_line(pair: Pair, kind: str, target: Target) -> Unit:
@@ -102,7 +103,7 @@ def _line(target: Target, pair: Pair, ends: tuple[End, End], tell: Tell | None) 
         *ends,
         test=target.test,
         seed=pair.own("barrier"),
-        progress=_advance(tell),
+        progress=advance(tell),
         **_measured(pair.settings),
     )
 
@@ -117,7 +118,8 @@ def _measured(settings: Mapping[str, Any], steps: str = "steps") -> dict[str, An
     }
 
 
-def _advance(tell: Tell | None) -> Advance | None:
+def advance(tell: Tell | None) -> Advance | None:
+    """Tells counts in words."""
     if tell is None:
         return None
     return lambda what, done, most: tell(f"{what} {done} of {most}")
@@ -239,7 +241,7 @@ def _bent(
         learning_rate=settings["curve_rate"] or "auto",
         test=target.test,
         seed=pair.own("curve"),
-        progress=_advance(tell),
+        progress=advance(tell),
         **_measured(settings, "places"),
     )
     return pair.marked(made, **more)
