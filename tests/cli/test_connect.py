@@ -32,8 +32,8 @@ def test_a_line_is_measured_and_printed(call):
     for words in ("a and b are in the same basin.", "saddle excess", "a to b, test loss"):
         assert words in said.err
     assert "Units were not matched" in said.err  # a linear layer has none
-    again = call("connect", "mine.py:build", "a.safetensors", "b.safetensors", *FEW, "-o", "runs/a")
-    assert again.code == 0
+    again = call("connect", "a.safetensors", "b.safetensors", "mine.py:build", *FEW, "-o", "runs/a")
+    assert again.code == 0  # the target last is the same command
 
 
 def test_json_holds_the_numbers_and_the_page_the_section(call):

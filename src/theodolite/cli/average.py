@@ -45,8 +45,10 @@ def average(
     written to average.safetensors in the run folder. Files are .safetensors or of torch.save, and
     nothing in them is run.
     """
+    from theodolite.cli.arguments_in_order import target_first
     from theodolite.cli.running import measured
 
+    target, files = target_first(target, files)
     changes: dict[str, Any] = {
         "files": [str(Path(name).resolve()) for name in files] or None,
         "kind": kind,

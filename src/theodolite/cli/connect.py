@@ -49,8 +49,10 @@ def connect(
     One verdict a pair (same basin, same up to permutation, joined only by a curve, distinct) and
     the lines, curves and answers behind it. Nothing in a file is run.
     """
+    from theodolite.cli.arguments_in_order import target_first
     from theodolite.cli.running import measured
 
+    target, files = target_first(target, files)
     changes: dict[str, Any] = {
         "files": [str(Path(name).resolve()) for name in files] or None,
         "align": align,
