@@ -119,13 +119,15 @@ def trace() -> None:
         print(f"{name}: {seconds:.1f} s, {len(found.groups)} groups")
 
 
-def told(values: list[float]) -> str:
+def told(values: list[float], places: int = 3) -> str:
     """A mean with its interval over pairs."""
     numbers = np.array(values)
+    mean = f"{numbers.mean():7.{places}f}"
     if len(numbers) < 2:
-        return f"{numbers.mean():7.3f}"
+        return mean
     reach = student.ppf(0.975, len(numbers) - 1) * numbers.std(ddof=1) / len(numbers) ** 0.5
-    return f"{numbers.mean():7.3f} ({numbers.mean() - reach:.3f} to {numbers.mean() + reach:.3f})"
+    low, high = numbers.mean() - reach, numbers.mean() + reach
+    return f"{mean} ({low:.{places}f} to {high:.{places}f})"
 
 
 def barrier(trained: Trained, align: td.Matching | None, *, fresh: bool = False) -> float:

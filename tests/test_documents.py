@@ -51,7 +51,7 @@ def test_the_lines_of_the_readme_work_as_written(empty_folder: Path) -> None:
         ("curvature", 5),
         ("sharpness", 3),
         ("saddles", 4),
-        ("symmetry", 10),
+        ("symmetry", 11),
         ("averaging", 7),
     ],
 )

@@ -92,3 +92,32 @@ def test_one_example_has_no_interval_and_equal_ones_have_none_to_tell():
     unlike = double_well(torch.tensor([1.0, 2.0, 3.0, 4.0]).double())
     found = td.barrier(unlike, at(-1.0), at(1.0), steps=5, resamples=200)
     assert 1.0 <= float(found.barrier_low) < float(found.barrier) == 2.5
+
+
+def test_a_single_resample_gives_no_interval_and_no_noise() -> None:
+    # kills: an interval of width zero, NumPy's warnings let through (they are errors here)
+    well = double_well(torch.linspace(0.5, 4.0, 40).double())
+    for found in (
+        td.barrier(well, at(-1.0), at(1.0), resamples=1),
+        td.curve(well, at(-1.0), at(1.0), steps=4, learning_rate=0.01, resamples=1),
+    ):
+        assert float(found.barrier) > 0.5
+        assert np.isnan([found.barrier_low, found.barrier_high]).all()
+    low, high = (td.barrier(well, at(-1.0), at(1.0), resamples=2)[f"barrier_{k}"] for k in END)
+    assert float(low) <= float(high)
+
+
+END = ("low", "high")
+
+
+def test_the_level_asked_for_is_that_of_the_barrier() -> None:
+    # kills: another level than the one asked for
+    well = double_well(torch.linspace(0.5, 4.0, 40).double())
+    narrow, wide = (
+        td.barrier(well, at(-1.0), at(1.0), refine=0, level=level, resamples=600)
+        for level in (0.5, 0.95)
+    )
+    ratio = float(
+        (narrow.barrier_high - narrow.barrier_low) / (wide.barrier_high - wide.barrier_low)
+    )
+    assert ratio == pytest.approx(0.6745 / 1.96, rel=0.15)  # quantiles of a normal distribution

@@ -86,6 +86,20 @@ def z0(state: dict[str, Tensor], x: Tensor) -> Tensor:
     return torch.tanh(x @ state["0.weight"].T + state["0.bias"])
 
 
+def test_activations_that_are_overwritten_count_as_they_were() -> None:
+    # Kills: activations kept without a copy, which a rectifier in place then changes.
+    made, a, b = pair(1)
+    scores = []
+    for inplace in (False, True):
+        made.model[1] = nn.ReLU(inplace)
+        rectified = td.Objective(made.model, squared, (*next(iter(made.data)).inputs, Y))
+        scores.append(td.match(rectified, a, b, method="activations").score_before)
+    assert scores[0] == pytest.approx(scores[1], rel=1e-12)
+
+
+Y = torch.zeros(7, 2, dtype=torch.float64)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_learned_permutations_have_no_higher_midpoint(seed: int) -> None:
     # Kills: a last permutation kept instead of the best; the midpoint of the unpermuted point.

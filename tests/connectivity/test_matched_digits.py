@@ -52,8 +52,8 @@ def test_deep_narrow_nets_keep_a_barrier_and_repair_lowers_it() -> None:
 def test_batch_norm_needs_matching_and_new_statistics_both() -> None:
     # Averaged statistics hide the valley that matching finds. Kills: statistics that do not move
     # with their units.
-    made, a, b = residuals(32, seed=0, limit=300)
-    few = {"steps": 7, "refine": 0, "resamples": 9}
+    made, a, b = residuals(32, seed=0, limit=200)
+    few = {"steps": 5, "refine": 0, "resamples": 9}
     fresh = made.with_batch_norm("recompute")
     matching = td.match(made, a, b)
     raw, kept = (float(td.barrier(made, a, b, align=m, **few).barrier) for m in (None, matching))

@@ -8,13 +8,13 @@ import torch
 
 import theodolite as td
 from connectivity.matching_cases import objective
+from theodolite.connectivity.merging import _after
 from theodolite.errors import InvalidArgument, InvalidType
 
 
 @pytest.mark.parametrize("name", ["perceptron", "BatchNorm", "transformer"])
 def test_permuted_copies_come_back_to_the_first(name: str) -> None:
-    # Kills: permutations composed in the wrong order; heads turned back without their units; the
-    # first point moved; buffers left out of the mean.
+    # Kills: the first point moved; buffers left out of the mean, or permuted without their units.
     made = objective(name)
     state = made.model.state_dict()
     found = td.symmetries(made.model, next(iter(made.data)).inputs)
@@ -26,6 +26,19 @@ def test_permuted_copies_come_back_to_the_first(name: str) -> None:
         assert all(torch.equal(point[n], t) for n, t in points[0].items())
     first = merged.permutations[0]
     assert all(torch.equal(first[n], p) for n, p in found.identity().items())
+
+
+@pytest.mark.parametrize("name", ["perceptron", "transformer"])
+def test_one_order_after_another_is_both_in_one(name: str) -> None:
+    # Kills: permutations composed in the wrong order; units of heads composed at the places where
+    # the heads are before the second permutation moves them.
+    made = objective(name)
+    state = made.model.state_dict()
+    found = td.symmetries(made.model, next(iter(made.data)).inputs)
+    first, second = found.random(1), found.random(2)
+    twice = found.apply(found.apply(state, first), second)
+    once = found.apply(state, _after(found, first, second))
+    assert all(torch.equal(once[n], t) for n, t in twice.items())
 
 
 def test_each_point_is_at_its_best_place_beside_the_mean_of_the_others() -> None:

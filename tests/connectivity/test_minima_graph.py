@@ -12,6 +12,7 @@ from torch import nn
 import theodolite as td
 from connectivity.paths import at, curve
 from connectivity.surfaces_known import ring
+from theodolite.connectivity.graph_paths import KINDS, Height, Tried, Trying
 from theodolite.connectivity.spanning_trees import next_pair, saddles, sides, spanning_tree
 from theodolite.errors import InvalidArgument
 
@@ -83,7 +84,10 @@ def test_paths_are_tried_from_the_cheapest_only_where_they_help():
     # kills: curves for all pairs, bands where curves are good enough, the higher path kept
     angles = torch.tensor([0.0, 1.2, 2.4]).double()
     points = torch.stack([angles.cos(), angles.sin()], 1)
-    how = {"curve_settings": {"learning_rate": 0.02, "steps": 120, "refine": 0}, "resamples": 9}
+    how = {
+        "curve_settings": {"learning_rate": 0.02, "steps": 60, "places": 9, "refine": 0},
+        "resamples": 9,
+    }
     lines = td.minima_graph(ring(), points, paths=["line"], resamples=9)
     found = td.minima_graph(ring(), points, paths=["line", "curve"], **how)
     assert found.attrs["lines"] == 3
@@ -93,7 +97,7 @@ def test_paths_are_tried_from_the_cheapest_only_where_they_help():
     assert (found.saddle.values <= lines.saddle.values).all()
     assert found.saddle.values.max() < 0.01 < lines.saddle.values.min() + np.eye(3).max()
     assert found.height.values[0, 2] == lines.height.values[0, 2]
-    band = {"descent": "fire", "evaluation": "vmap", "cycles": 1, "steps": 25, "refine": 0}
+    band = {"descent": "fire", "evaluation": "vmap", "cycles": 1, "steps": 12, "refine": 0}
     bands = td.minima_graph(
         ring(), points, paths=["line", "band"], most_bands=1, band_settings=band, resamples=9
     )
@@ -107,6 +111,31 @@ def test_paths_are_tried_from_the_cheapest_only_where_they_help():
     assert 1 <= again.attrs["bands"] <= 3
     np.testing.assert_allclose(again.test_height.values, again.height.values, atol=1e-12)
     assert (again.saddle.values <= found.saddle.values + 1e-12).all()
+
+
+@pytest.mark.parametrize(
+    ("losses", "kind"),
+    [
+        ((1.0, 2.0, 3.0), "line"),
+        ((2.0, 1.0, 1.0), "curve"),  # the cheaper where two are alike
+        ((2.0, 3.0, 1.0), "band"),
+        ((1.0, np.nan, np.inf), "line"),
+        ((np.nan, 5.0, np.nan), "curve"),
+        ((np.nan, np.nan, np.nan), "line"),
+    ],
+)
+def test_the_lowest_path_of_a_pair_is_the_one_that_is_told(losses, kind):
+    # kills: the last path kept, one that is not finite preferred, the dearer of two alike
+    heights = {k: {(0, 1): Height(v, (v, v, v), v)} for k, v in zip(KINDS, losses, strict=True)}
+    how = Trying({}, None, 0.0, None, {}, 0)
+    tried = Tried(td.Objective(nn.Linear(1, 1), nn.MSELoss(), (ONE, ONE)), [0, 1], how, heights)
+    found, height = tried.best()[0, 1]
+    assert found == kind
+    lowest = tried.lowest()[0, 1]
+    assert height.loss == lowest if np.isfinite(lowest) else np.isnan(height.loss)
+
+
+ONE = torch.ones(2, 1)
 
 
 def test_align_is_passed_on_and_bands_begin_on_curves(monkeypatch):

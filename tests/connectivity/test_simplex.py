@@ -91,6 +91,18 @@ def test_eight_steps_on_a_linear_loss_go_by_the_shares():
     assert wide - alone == pytest.approx(0.01 * 0.1 / float(start))  # of log |v|: 1 / v
 
 
+def test_weight_decay_draws_the_drawn_place_to_the_origin():
+    # kills: decay of the vertex for that of the place drawn, or none. The loss is flat
+    flat = curve(lambda w, s: 0 * s * w)
+    how = SHORT | {"weight_decay": 0.5, "volume_weight": 0.0, "seed": 3}
+    found = td.simplex(flat, [at(2.0)], **how)
+    vertex = float(beginning(at(2.0)[None], seeds.torch_generator(3, "vertex", 1)))
+    for k, row in zip(range(8), _shares(3, [[0, 1]], 1), strict=False):
+        place = 2.0 * row[0] + vertex * row[1]
+        vertex -= 0.01 * fraction(k / 8) * row[1] * 0.5 * place
+    assert float(found.trained.squeeze()) == pytest.approx(vertex, rel=1e-9)
+
+
 def test_a_triangle_around_a_point_grows_within_its_flat_plane():
     # kills: volumes that shrink, vertices trained against the loss, one vertex moved by another
     class Valley(nn.Module):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from tests.symmetry.architectures_attention import ATTENTION
 from tests.symmetry.architectures_convolutional import CONVOLUTIONAL
+from tests.symmetry.architectures_further import FURTHER
 from tests.symmetry.architectures_others import OTHERS
 from torch import nn
 
@@ -38,7 +39,7 @@ OURS: dict[str, Built] = {
         lambda: (torch.randint(11, (2, 7)),),
     ),
 }
-ARCHITECTURES: dict[str, Built] = {**OURS, **CONVOLUTIONAL, **ATTENTION, **OTHERS}
+ARCHITECTURES: dict[str, Built] = {**OURS, **CONVOLUTIONAL, **ATTENTION, **OTHERS, **FURTHER}
 
 # Sizes of the groups, by counting: hidden widths, residual streams, heads, units of heads.
 ATTENTION_GROUPS = [3, 4, 4]  # heads; units of queries and keys; units of values
@@ -89,6 +90,19 @@ EXPECTED: dict[str, list[int]] = {
     "variational": [9, 4, 9],
     "gated": [6, 7],
     "pruned": [8],
+    "wavenet": [6, 7, 7, 5, 4],  # stream, gated units, side branches, hidden layer
+    "pointnet": [5, 6, 8, 4],  # of the transform, of points, of the whole
+    "deep_sets": [6, 7, 5],
+    "relative_attention": [12, 12, *ATTENTION_GROUPS],  # the stream and that of the positions
+    "capsules": [5, 3, 4, 6],  # channels; types; their units; units of the capsules of classes
+    "conditioned": [6, 8, 7],
+    "flow": [6, 8],
+    "adapted": [8, 3, 3],  # the ranks of the adapters are units as well
+    "maxout": [6, 5, 3],
+    "squeeze_attend": [12, 5, *ATTENTION_GROUPS],
+    "fourier_operator": [6, 6],
+    "hyper_network": [5, 6],  # units of the layer whose weights are made, too
+    "normed": [6, 7, 5],
 }
 INDEPENDENT = {  # groups that may be permuted differently at every index of another
     "resnext": 2,
@@ -102,6 +116,10 @@ INDEPENDENT = {  # groups that may be permuted differently at every index of ano
     "mixture_batched": 1,
     "transformer": 4,
     "language_model": 4,
+    "relative_attention": 2,
+    "capsules": 1,
+    "maxout": 1,
+    "squeeze_attend": 2,
 }
 
 

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("transformers") else ["test_pretrained_designs.py"]
+DESIGNS = ["pretrained_designs.py", "test_pretrained_designs.py"]
+collect_ignore: list[str] = [] if find_spec("transformers") else DESIGNS

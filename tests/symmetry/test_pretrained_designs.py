@@ -5,86 +5,75 @@ Oracle: the function itself in float64, and groups counted by hand.
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable
-from typing import Any
+from functools import cache
+from pathlib import Path
 
 import pytest
-import torch
-import transformers
-from torch import nn
+from tests.symmetry.pretrained_designs import DESIGNS
 
 import theodolite as td
+from theodolite.errors import InvalidArgument, InvalidType
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of transformers
 
-TOKENS = {"input_ids": torch.arange(14).reshape(2, 7) % 20}
-SMALL = {"vocab_size": 20, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+PAGE = Path(__file__).parents[2] / "docs" / "symmetry.md"
 
 
-def gpt2() -> nn.Module:
-    config = transformers.GPT2Config(n_positions=8, n_embd=8, n_layer=2, n_head=2, **SMALL)
-    config.use_cache = False
-    return transformers.GPT2LMHeadModel(config)
+@cache
+def discovered(name: str) -> td.Symmetries:
+    design = DESIGNS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return td.symmetries(design.model(), design.inputs, outputs=design.outputs)
 
 
-def llama() -> nn.Module:
-    config = transformers.LlamaConfig(
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=16,
-        **SMALL,
-    )
-    config.use_cache = False
-    return transformers.LlamaForCausalLM(config)
-
-
-def bert() -> nn.Module:
-    config = transformers.BertConfig(
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=16,
-        vocab_size=20,
-    )
-    return transformers.BertForSequenceClassification(config)
-
-
-def vit() -> nn.Module:
-    config = transformers.ViTConfig(
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        image_size=8,
-        patch_size=4,
-    )
-    return transformers.ViTForImageClassification(config)
-
-
-PIXELS = {"pixel_values": torch.linspace(-1, 1, 384).sin().reshape(2, 3, 8, 8)}
-HEADS = [2, 4, 4]  # heads, units of queries and keys, units of values
-DESIGNS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], list[int]]] = {
-    "gpt2": (gpt2, TOKENS, [8] + 2 * [*HEADS, 32]),
-    # heads of keys, queries to each, units of values; rotations fix those of queries and keys
-    "llama": (llama, TOKENS, [16] + 2 * [2, 2, 4, 24]),
-    "bert": (bert, TOKENS, [8] + 2 * [*HEADS, 16] + [8]),  # and the pooler
-    "vit": (vit, PIXELS, [8] + 2 * [*HEADS, 16]),
-}
+@cache
+def rows() -> dict[str, tuple[int, float]]:
+    """Groups and coverage in per cent by family, as the page has them."""
+    found = re.findall(r"^\| ([\w-]+) \| `\w+` \| (\d+) \| ([\d.]+) % \|", PAGE.read_text(), re.M)
+    return {name: (int(groups), float(share)) for name, groups, share in found}
 
 
 @pytest.mark.parametrize("name", sorted(DESIGNS))
 def test_the_groups_of_a_pretrained_design(name: str) -> None:
-    # Kills: fused qkv by Conv1D, norms that go through float32, masks made in place.
-    make, inputs, sizes = DESIGNS[name]
-    torch.manual_seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = td.symmetries(make(), inputs)
-    assert sorted(g.size for g in found.groups) == sorted(sizes)
+    # Kills: fused qkv by Conv1D, norms that go through float32, masks made in place; a picked
+    # entry of which only the shape is used (BART); and, by the control, a proof that moves nothing.
+    found = discovered(name)
+    assert sorted(g.size for g in found.groups) == sorted(DESIGNS[name].sizes)
     assert found.verify(seed=1) <= 1e-9
     assert found.coverage > 0.99
+    assert not found.unknown
+    assert rows()[name] == (len(found.groups), round(100 * found.coverage, 1))  # of the docs
+    assert not any("changed" in f.reason for f in found.frozen)
+    drawn, trial = found.random(1), found._proof.trial(1)
+    for group in found.groups:
+        moved = trial.moved(found, {group.name: drawn[group.name]})
+        still = found._proof.aliases({group.members[0][0]})
+        assert trial.changed({n: t for n, t in moved.items() if n not in still}) > 1e-8, group.name
+
+
+def test_the_table_of_the_page_has_every_design() -> None:
+    assert list(rows()) == list(DESIGNS)
+
+
+def test_hidden_states_among_the_outputs_stay_in_order() -> None:
+    # Kills: outputs that are ignored; a model that keeps what picks them.
+    design = DESIGNS["T5"]
+    model = design.model()
+    whole = td.symmetries(model, design.inputs)
+    assert any(f.reason == "an output of the model" and f.size == 8 for f in whole.frozen)
+    assert 8 not in {g.size for g in whole.groups}
+    assert 8 in {g.size for g in discovered("T5").groups}
+    assert not model._forward_hooks
+
+
+def test_outputs_that_are_not_there_are_refused() -> None:
+    design = DESIGNS["ViT"]
+    with pytest.raises(InvalidArgument, match="ImageClassifierOutput") as caught:
+        td.symmetries(design.model(), design.inputs, outputs=lambda made: made.hidden)
+    assert caught.value.code == "E-A65"
+    with pytest.raises(InvalidType, match="got str") as refused:
+        td.symmetries(design.model(), design.inputs, outputs="logits")  # type: ignore[arg-type]
+    assert refused.value.code == "E-A64"

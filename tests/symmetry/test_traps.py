@@ -30,6 +30,12 @@ class Trap(nn.Module):
         return self.last(self.between(torch.tanh(self.first(x))))
 
 
+def written(h: Tensor) -> Tensor:
+    """Every other unit raised in place; nothing uses what that returns."""
+    h[:, ::2].add_(1.0)
+    return h
+
+
 TRAPS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "cumulative sum": (lambda h: h.cumsum(-1), 6),
     "gather": (lambda h: h.gather(-1, torch.tensor([[0, 2, 4, 1, 3, 5]] * len(h))), 6),
@@ -43,6 +49,10 @@ TRAPS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "top positions": (lambda h: h + h.topk(2).indices.sum(-1, keepdim=True), 6),
     "unknown operation": (lambda h: torch.linalg.matrix_exp(h[:, :, None] * h[:, None])[:, 0], 6),
     "Fourier": (lambda h: torch.fft.rfft(h).abs(), 4),
+    "Fourier and back": (lambda h: torch.fft.irfft(torch.fft.rfft(h)[:, :2], n=6), 6),
+    "Fourier, plane": (lambda h: torch.fft.fft2(h[:, None])[:, 0].abs(), 6),
+    "Fourier, many": (lambda h: torch.fft.ifftn(h[:, None], s=(6,)).abs()[:, 0], 6),
+    "written through a view": (lambda h: written(h.clone()), 6),
     "average over neighbors": (lambda h: torch.avg_pool1d(h[:, None], 2)[:, 0], 3),
 }
 
@@ -58,6 +68,39 @@ def test_traps_give_no_group(name: str) -> None:
     reasons = {f.reason for f in found.frozen if f.tensor == "first.bias"}
     assert reasons
     assert not any("changed" in reason for reason in reasons), "found by the trial, not by a rule"
+
+
+def test_real_and_imaginary_parts_stay_together() -> None:
+    # Kills: parts that change places, or units that are fixed because of them.
+    def squared(h: Tensor) -> Tensor:
+        return torch.view_as_complex(h.unflatten(-1, (3, 2)).contiguous()).square().real
+
+    found = td.symmetries(Trap(squared, 3), torch.randn(5, 4))
+    assert [(g.size, len(g.members)) for g in found.groups] == [(3, 3)]
+    assert str(found.layouts["first.bias"][0]) == "(3:first.weight[0] x 2)"
+    assert [f.reason for f in found.frozen if f.size == 2] == 2 * ["real and imaginary parts"]
+    assert found.verify() < 1e-9
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_spectrum_fixes_the_dimension_it_is_taken_along(looks: bool) -> None:
+    # Both front ends. Kills: all dimensions fixed, or that of the result alone.
+    class Spectral(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = self.first(x)
+            if looks and float(hidden.sum()) > 1e9:
+                hidden = -hidden
+            waves = torch.view_as_real(torch.fft.rfft(hidden, dim=0)).square().sum(-1)
+            return self.last(waves + torch.fft.fft(hidden, dim=0).abs()[: len(waves)])
+
+    found = td.symmetries(Spectral(), torch.randn(5, 4))
+    assert found.front_end == ("run" if looks else "export")
+    assert [g.size for g in found.groups] == [6]
+    assert found.verify() < 1e-9
 
 
 def test_an_unknown_operation_is_named_with_its_place() -> None:

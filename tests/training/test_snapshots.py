@@ -115,6 +115,17 @@ def test_a_training_that_is_continued_keeps_its_snapshots(tmp_path: Path) -> Non
         assert all(torch.equal(one[k], other[k]) for k in one)
 
 
+def test_a_saved_state_is_a_copy() -> None:
+    # kills: snapshots that change with a state that was saved or loaded
+    model = torch.nn.Linear(1, 1, bias=False)
+    one, other = (Snapshots(model, at=[0]) for _ in range(2))
+    one(0)
+    saved, value = one.state_dict(), model.weight.item()
+    other.load_state_dict(saved)
+    saved["0/weight"].fill_(9.0)
+    assert [s.states[0]["weight"].item() for s in (one, other)] == [value, value]
+
+
 def test_states_of_other_models_are_refused() -> None:
     small, large = nn.Linear(1, 1), nn.Linear(2, 1)
     one = Snapshots(small, at=[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +73,7 @@ class Tried:
         made: dict[Edge, tuple[str, Height]] = {}
         for kind in KINDS:
             for pair, height in self.heights.get(kind, {}).items():
-                if pair not in made or not height.loss >= made[pair][1].loss:
+                if pair not in made or _finite(height) < _finite(made[pair][1]):
                     made[pair] = kind, height
         return made
 
@@ -138,6 +139,11 @@ class Tried:
             if pair is None:
                 return
             self.try_path(kind, pair)
+
+
+def _finite(height: Height) -> float:
+    """The largest loss of a path; infinite where it is not finite."""
+    return height.loss if math.isfinite(height.loss) else math.inf
 
 
 def height_of(path: xr.Dataset) -> Height:

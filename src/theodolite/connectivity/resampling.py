@@ -36,12 +36,13 @@ def resampled(
     is drawn with all its rows. A sample by strata is resampled stratum by stratum, and where it
     is a share of a finite population, deviations are scaled by
     ``sqrt(n / (n - 1) * (1 - n / N))`` (Rao, Wu 1988). NaN with fewer than two examples that
-    count, where a value is not finite, and for a measure that a resample leaves undefined.
+    count or fewer than two resamples, where a value is not finite, and for a measure that a
+    resample leaves undefined.
     """
     used = weights > 0
     values, weights = values[:, used], weights[used]
     count = len(weights)
-    if count < 2 or not np.isfinite(values).all():
+    if count < 2 or resamples < 2 or not np.isfinite(values).all():
         nothing = np.full(measures, np.nan)
         return nothing, nothing.copy()
     middle = values @ weights / weights.sum()

@@ -73,8 +73,6 @@ def next_pair(
         with np.errstate(invalid="ignore"):  # an infinite end leaves nothing to hope for
             hope = across & ~tried & (heights[cut] - floors > close)
         pairs = [(int(i), int(j)) for i, j in np.argwhere(np.triu(hope, 1))]
-        if cut in pairs:
-            return cut
-        if pairs:
+        if pairs:  # the edge itself, if it is one of them: no other across is as low and as early
             return min(pairs, key=lambda pair: (heights[pair], pair))
     return None

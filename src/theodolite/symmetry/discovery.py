@@ -22,7 +22,13 @@ from theodolite.symmetry.tracing import no_tensors, traced
 Result = TypeVar("Result")
 
 
-def symmetries(model: Any, example_inputs: Any, *, seed: int = 0) -> Symmetries:
+def symmetries(
+    model: Any,
+    example_inputs: Any,
+    *,
+    outputs: Any = None,
+    seed: int = 0,
+) -> Symmetries:
     r"""The permutations of hidden units that leave the function of `model` unchanged.
 
     .. math:: f(x;\, \pi\theta) = f(x;\, \theta) \quad \text{for all } x, \theta
@@ -36,16 +42,19 @@ def symmetries(model: Any, example_inputs: Any, *, seed: int = 0) -> Symmetries:
     by one; what changes the function is frozen and says so.
 
     `example_inputs` is a tensor, a tuple of arguments or a dict of keywords; the model runs in
-    eval mode on a copy. Costs a trace (seconds for 100 layers), a float64 copy of the model and
-    a few forward passes.
+    eval mode on a copy. All that the model returns is the function, hidden states too, which
+    thereby keep their order; `outputs` picks of it what counts (``lambda made: made.logits``),
+    and the groups then hold for that. Costs a trace (seconds for 100 layers), a float64 copy of
+    the model and a few forward passes.
 
     Not found: symmetries other than permutations (signs, scales, rotations), and permutations
     that exist only where weights happen to be equal. Not checked: inputs of other shapes, and
     branches that the example does not take. `Symmetries.checks` measures each group with its
     negative control.
 
-    Raises `InvalidType` for what is no module, `UnsupportedModel` for one that cannot be copied
-    or returns no tensor, `InvalidArgument` for inputs without a tensor.
+    Raises `InvalidType` for what is no module, or `outputs` that are no function (E-A64),
+    `UnsupportedModel` for a model that cannot be copied or returns no tensor, `InvalidArgument`
+    for inputs without a tensor (E-A42), or `outputs` that the model does not return (E-A65).
 
     Source: Hecht-Nielsen (1990) for the symmetry; Ainsworth, Hayase, Srinivasa (2023),
     arXiv:2209.04836 for groups of axes, which they write by hand.
@@ -63,7 +72,7 @@ def symmetries(model: Any, example_inputs: Any, *, seed: int = 0) -> Symmetries:
             where="symmetries",
             code="E-A40",
         )
-    return _guarded(model, lambda: _found(model, example_inputs, seed))
+    return _guarded(model, lambda: _found(model, example_inputs, outputs, seed))
 
 
 def _guarded(model: nn.Module, body: Callable[[], Result]) -> Result:
@@ -74,8 +83,8 @@ def _guarded(model: nn.Module, body: Callable[[], Result]) -> Result:
     return preserved((model,), plain_attention)
 
 
-def _found(model: nn.Module, example_inputs: Any, seed: int) -> Symmetries:
-    copy = wide_copy(model, example_inputs)
+def _found(model: nn.Module, example_inputs: Any, outputs: Any, seed: int) -> Symmetries:
+    copy = wide_copy(model, example_inputs, outputs)
     moving = movable(copy.model)
     if not copy.outputs(copy.tensors()):
         raise no_tensors(model)

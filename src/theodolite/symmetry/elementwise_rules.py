@@ -9,6 +9,12 @@ from theodolite.symmetry.propagation import Axes, Call, Trace, Value, fixed, rul
 
 RANDOM = ("bernoulli", "rand_like", "randn_like", "randint_like", "rrelu", "multinomial", "normal")
 
+UNIFORM = (
+    *("zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like"),
+    *("new_zeros", "new_ones", "new_full", "new_empty", "scalar_tensor"),
+)
+"""Operations that make one number everywhere; of a tensor they take the shape alone."""
+
 
 def broadcast(operands: Sequence[Axes]) -> Axes:
     """The axes of operands lined up from the right; those of one place are unified."""
@@ -23,7 +29,7 @@ def broadcast(operands: Sequence[Axes]) -> Axes:
 
 
 @rule(
-    *("pointwise", "copy", "fill", "masked_fill", "hardswish", "hardtanh"),
+    *("pointwise", "copy", "fill", "masked_fill", "hardswish", "hardtanh", "complex", "polar"),
     *("__and__", "__or__", "__xor__", "__iand__", "__ior__", "__ixor__"),
     keeps_families=True,
 )
@@ -34,7 +40,7 @@ def pointwise(trace: Trace, call: Call) -> Axes:
 @rule(
     *("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "lift_fresh", "to", "_to_copy"),
     *("type_as", "positive", "requires_grad", "conj", "resolve_conj", "resolve_neg", "real"),
-    *("float", "double", "half", "bfloat16", "view_as_real_copy", "zero", "detach_copy"),
+    *("float", "double", "half", "bfloat16", "zero", "detach_copy"),
     keeps_families=True,
 )
 def kept(trace: Trace, call: Call) -> Axes:
@@ -58,10 +64,7 @@ def drawn(trace: Trace, call: Call) -> list[Axes | Value]:
     return [tuple(fixed(n, reason) for n in shape) for shape in call.shapes]
 
 
-@rule(
-    *("zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like"),
-    *("new_zeros", "new_ones", "new_full", "new_empty", "scalar_tensor"),
-)
+@rule(*UNIFORM)
 def uniform(trace: Trace, call: Call) -> list[Axes | Value]:
     """One number everywhere: any permutation leaves it as it is."""
     return [Value(tuple(Axis(n) for n in call.shape), uniform=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from theodolite.errors import InvalidArgument, UnsupportedModel
+from theodolite.errors import InvalidArgument, InvalidType, UnsupportedModel
 from theodolite.seeds import torch_generator
 from theodolite.symmetry.tracing import Inputs, tensors_in
 
@@ -53,6 +53,8 @@ class Copy:
             whole = {name: state[name].clone() for name in first.values()}
             try:
                 out = torch.func.functional_call(self.model, whole, args, kwargs, tie_weights=True)
+            except InvalidArgument:
+                raise  # of what picks the outputs
             except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
                 raise UnsupportedModel(
                     f"{type(self.model).__name__} does not run on the example inputs in float64: "
@@ -67,8 +69,11 @@ class Copy:
         return [t if grad else t.detach() for t in tensors_in(out)]
 
 
-def wide_copy(model: nn.Module, example_inputs: Any) -> Copy:
-    """A copy to work on; raises where the model or the inputs cannot be used."""
+def wide_copy(model: nn.Module, example_inputs: Any, outputs: Any = None) -> Copy:
+    """A copy to work on, which returns what `outputs` picks of what the model returns.
+
+    Raises where the model, the inputs or `outputs` cannot be used.
+    """
     try:
         copied = copy.deepcopy(model, _computed(model))
     except (RuntimeError, TypeError, ValueError) as error:
@@ -81,7 +86,34 @@ def wide_copy(model: nn.Module, example_inputs: Any) -> Copy:
         ) from error
     for parameter in copied.parameters():
         parameter.requires_grad_(False)
+    if outputs is not None:
+        copied.register_forward_hook(_picking(outputs))
     return Copy(copied.double().eval(), _inputs(example_inputs))
+
+
+def _picking(outputs: Any) -> Callable[[nn.Module, Any, Any], Any]:
+    """A hook that hands on what `outputs` picks."""
+    if not callable(outputs):
+        raise InvalidType(
+            f"outputs must be a function of what the model returns; got {type(outputs).__name__}.",
+            where="symmetries",
+            fix="pass outputs=lambda returned: returned.logits, for one.",
+            code="E-A64",
+        )
+
+    def picked(_: nn.Module, __: Any, returned: Any) -> Any:
+        try:
+            return outputs(returned)
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            raise InvalidArgument(
+                f"outputs cannot be taken from what the model returned, a "
+                f"{type(returned).__name__}: {error}",
+                where="symmetries",
+                fix="call the model on the example inputs and look at what it returns.",
+                code="E-A65",
+            ) from error
+
+    return picked
 
 
 def _computed(model: nn.Module) -> dict[int, Any]:

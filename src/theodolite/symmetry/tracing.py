@@ -22,8 +22,9 @@ from theodolite.symmetry import (
     layer_rules,
     recurrent_rules,
     shape_rules,
+    spectral_rules,
 )
-from theodolite.symmetry.axes import freeze
+from theodolite.symmetry.axes import Axis, freeze
 from theodolite.symmetry.propagation import (
     Axes,
     Call,
@@ -42,6 +43,7 @@ RULE_FILES = (
     layer_rules,
     recurrent_rules,
     shape_rules,
+    spectral_rules,
 )
 """Importing them fills the table of rules."""
 
@@ -129,6 +131,11 @@ def _given(value: Any, reason: str) -> Any:
     return Value(tuple(fixed(int(n), reason) for n in value.shape))
 
 
+def _unread(value: Any) -> Any:
+    """A tensor whose entries nothing uses."""
+    return Value(tuple(Axis(int(n)) for n in value.shape)) if isinstance(value, Tensor) else value
+
+
 def _freeze_outputs(outputs: Any) -> None:
     for value in torch.utils._pytree.tree_leaves(outputs):
         if isinstance(value, Value):
@@ -139,9 +146,11 @@ def _freeze_outputs(outputs: Any) -> None:
 def _graph(module: fx.GraphModule, starts: list[Any], trace: Trace) -> Any:
     """The outputs of a graph whose inputs are `starts`."""
     known: dict[fx.Node, Any] = {}
-    waiting = iter(starts)
+    waiting, unseen = iter(starts), _unseen(module.graph)
     for node in module.graph.nodes:
-        if node.op == "placeholder":
+        if node in unseen:
+            known[node] = torch.utils._pytree.tree_map(_unread, node.meta.get("val"))
+        elif node.op == "placeholder":
             known[node] = next(waiting)
         elif node.op == "get_attr":
             found = operator.attrgetter(node.target)(module)
@@ -153,6 +162,25 @@ def _graph(module: fx.GraphModule, starts: list[Any], trace: Trace) -> Any:
             kwargs = fx.map_arg(node.kwargs, known.__getitem__)
             known[node] = _node(node, list(args), dict(kwargs), trace)
     return None
+
+
+def _unseen(graph: fx.Graph) -> set[fx.Node]:
+    """Views of which nothing but the shape is used: what they pick is not read."""
+    made: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        returned = node.target._schema.returns
+        view = bool(returned) and returned[0].alias_info is not None
+        written = node.target._schema.is_mutable
+        if view and not written and all(u in made or _shape_only(u) for u in node.users):
+            made.add(node)
+    return made
+
+
+def _shape_only(node: fx.Node) -> bool:
+    op = node.target
+    return isinstance(op, torch._ops.OpOverload) and plain_name(op) in elementwise_rules.UNIFORM
 
 
 def _node(node: fx.Node, args: list[Any], kwargs: dict[str, Any], trace: Trace) -> Any:
@@ -262,6 +290,7 @@ def no_tensors(model: nn.Module) -> UnsupportedModel:
     return UnsupportedModel(
         f"{type(model).__name__} returned no tensor for the example inputs.",
         where="symmetries",
-        fix="pass example_inputs with which the model returns its outputs.",
+        fix="pass example_inputs with which the model returns its outputs, and outputs that are "
+        "tensors of it.",
         code="E-A43",
     )
