@@ -98,6 +98,29 @@ def peers() -> None:
             print(f"  {library:12} {seconds:7.1f} s  function {error:.1e}  distance {after:8.1f}")
 
 
+def trained_peers() -> None:
+    """Trained pairs matched by either library: how high the loss rises between them then."""
+    for name, made in (
+        ("perceptron, 2 x 64", perceptrons(64, 2, seed=0)),
+        ("residual network, 32 channels", residuals(32, seed=0)),
+    ):
+        objective, a, b = made
+        x = next(iter(objective.data)).inputs[0][:2]
+        first, second = (copy.deepcopy(objective.model) for _ in "ab")
+        first.load_state_dict(a)
+        second.load_state_dict(b)
+        print(
+            f"{name}, trained; barrier with recomputed statistics "
+            f"{barrier(made, None, fresh=True):.3f}"
+        )
+        for library, match in (("theodolite", ours), ("rebasin", theirs)):
+            began = time.process_time()
+            moved = match(first, second, x)
+            seconds = time.process_time() - began
+            after = barrier((objective, a, moved.state_dict()), None, fresh=True)
+            print(f"  {library:12} {seconds:7.1f} s  barrier {after:.3f}")
+
+
 def trace() -> None:
     """Seconds until the symmetries of deep networks are found and proven."""
     cases: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
@@ -179,6 +202,7 @@ def main() -> None:
     if every or chosen.peers:
         print(f"rebasin {importlib.metadata.version('rebasin')}")
         peers()
+        trained_peers()
     if every or chosen.barriers:
         barriers(chosen.pairs)
 
