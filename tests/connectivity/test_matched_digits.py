@@ -34,6 +34,15 @@ def test_the_barrier_of_a_wide_perceptron_goes(method: str, most: float) -> None
     assert matching.midpoint < 0.1 * matching.midpoint_before
 
 
+def test_a_curve_leads_around_the_barrier_of_a_wide_perceptron() -> None:
+    # Kills: a curve through the straight line, control points that hardly move, a rate that stops.
+    made, a, b = wide()
+    found = td.curve(made, a, b, steps=4000, places=13, refine=4, resamples=20)
+    worse = max(float(found.loss[0]), float(found.loss[-1]))
+    assert float(found.max_loss) <= 1.1 * worse
+    assert found.attrs["stopped"] == ""
+
+
 def test_deep_narrow_nets_keep_a_barrier_and_repair_lowers_it() -> None:
     made, a, b = perceptrons(32, 5, seed=0)
     matching = td.match(made, a, b)
