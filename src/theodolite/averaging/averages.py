@@ -173,23 +173,46 @@ def average(
     if repair:
         refuse_rise(readings[""], shares, limit, source)
     variables |= table(readings, shares.numpy(), level=level, resamples=resamples, seed=seed)
-    state, layout = state_variables(objective, made)
-    return results.dataset(
+    return result_of(
         "average",
-        variables | state,
-        coordinates(labels, "average", readings[""]),
-        **objective.facts(),
+        objective,
+        variables,
+        made,
+        readings[""],
+        labels,
+        test,
         align="none" if align is None else align if isinstance(align, str) else "given",
         repaired=repair,
         weights=shares.tolist(),
         threshold=limit,
         threshold_source=source,
-        combined=combined_words(readings[""], objective),
         steps=steps,
         refine=refine,
         level=float(level),
         resamples=resamples,
         seed=seed,
+    )
+
+
+def result_of(
+    quantity: str,
+    objective: Objective,
+    variables: dict[str, results.Variable],
+    made: Member,
+    found: Reading,
+    labels: list[str],
+    test: Objective | None,
+    **told: Any,
+) -> xr.Dataset:
+    """The result of an average or a soup, with the network that was made of the members."""
+    state, layout = state_variables(objective, made)
+    return results.dataset(
+        quantity,
+        variables | state,
+        coordinates(labels, quantity, found),
+        **objective.facts(),
+        **told,
+        combined=combined_words(found, objective),
         **layout,
         **({} if test is None else {"test_fingerprint": test.fingerprint}),
     )

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from theodolite import results
 from theodolite.averaging.averages import (
     averaged,
     check_settings,
-    combined_words,
-    coordinates,
+    result_of,
 )
 from theodolite.averaging.basins import barriers, end_losses, limit_of, refuse_across
 from theodolite.averaging.choosing import Trial, chosen, reasons, told
@@ -26,7 +24,6 @@ from theodolite.averaging.members import (
     tell_unlike,
 )
 from theodolite.averaging.readings import reading
-from theodolite.averaging.states import state_variables
 from theodolite.averaging.tables import table
 from theodolite.connectivity.pairs import barrier_matrix
 from theodolite.errors import InvalidArgument
@@ -146,27 +143,27 @@ def soup(
     shares = shares_of(None, len(members))
     readings = {p: reading(frozen(o), members, shares, [made]) for p, o in objectives.items()}
     variables = table(readings, shares.numpy(), level=level, resamples=resamples, seed=seed)
-    state, layout = state_variables(objective, made)
-    return results.dataset(
+    chose = {} if validation is None else {"validation_fingerprint": validation.fingerprint}
+    return result_of(
         "soup",
-        variables | barriers(matrix) | told(trials, matrix, way) | state,
-        {**coordinates(labels, "soup", readings[""]), "member": labels},
-        **objective.facts(),
+        objective,
+        variables | barriers(matrix) | told(trials, matrix, way),
+        made,
+        readings[""],
+        labels,
+        test,
         kind=kind,
         by=way if validation is not None else "nothing",
         reasons=reasons(trials, matrix, labels, way) if validation is not None else [],
         threshold=limit,
         threshold_source=source,
-        combined=combined_words(readings[""], objective),
         steps=steps,
         refine=refine,
         level=float(level),
         resamples=resamples,
         seed=seed,
-        **layout,
-        **({} if validation is None else {"validation_fingerprint": validation.fingerprint}),
-        **({} if test is None else {"test_fingerprint": test.fingerprint}),
-    )
+        **chose,
+    ).assign_coords(member=labels)
 
 
 def data_of(
