@@ -1,4 +1,4 @@
-"""Which engine is used: the least of several times counts, and tracing waits for long work."""
+"""Which engine is used: the least of several times counts, and recording waits for some work."""
 
 from __future__ import annotations
 
@@ -15,16 +15,28 @@ from theodolite.engines.failures import all_finite
 from theodolite.engines.gauss_newton_parts import GAUSS_NEWTON
 from theodolite.engines.hessian_parts import HESSIAN
 from theodolite.engines.plans import Plan, planned
-from theodolite.engines.selection import together, trial, worth_tracing
+from theodolite.engines.selection import programs_fit, together, trial, worth_recording
 from theodolite.testing.objectives import CASES
 
 
-def test_gauss_newton_products_are_traced_sooner() -> None:
-    # Kills: one patience for all kinds; patience by the job and not by the batch.
-    assert worth_tracing(GAUSS_NEWTON, 31.0, 3)
-    assert not worth_tracing(GAUSS_NEWTON, 29.0, 3)
-    assert not worth_tracing(HESSIAN, 31.0, 3)
-    assert worth_tracing(HESSIAN, 181.0, 3)
+def test_linear_programs_wait_for_some_products_that_took_some_time() -> None:
+    # Kills: one number of products for all kinds; time by the job and not by the batch; either
+    # condition alone.
+    assert worth_recording(GAUSS_NEWTON, 3, 1.0, 3)
+    assert not worth_recording(GAUSS_NEWTON, 2, 1.0, 3)
+    assert not worth_recording(GAUSS_NEWTON, 3, 0.8, 3)
+    assert not worth_recording(HESSIAN, 7, 1.0, 3)
+    assert worth_recording(HESSIAN, 8, 1.0, 3)
+
+
+def test_linear_programs_fit_beside_the_graphs_they_replace() -> None:
+    # Kills: one graph counted for all batches; the graphs that are there still forgotten.
+    objective = CASES["linear"].objective()
+    batches = int(objective.data.batches)
+    plan = Plan("kept", objective, objective.start, HESSIAN.keep, (), 100)
+    assert batches > 1
+    assert programs_fit(plan, 300 * batches)
+    assert not programs_fit(plan, 300 * batches - 1)
 
 
 def test_the_least_of_several_times_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from dataclasses import replace
 
 import pytest
 import torch
@@ -19,17 +18,11 @@ from operators.dense import dense_empirical_fisher, dense_ggn, dense_hessian
 from theodolite.engines import plans, selection
 from theodolite.errors import InvalidArgument, UnsupportedModel
 from theodolite.objective import Objective
-from theodolite.operators import products
-from theodolite.testing.objectives import CASES, Case
+from theodolite.testing.objectives import CASES
 
 HESSIAN_ENGINES = ("auto", "kept", "recompute", "forward_over_reverse", "linearize", "differences")
 GGN_ENGINES = ("auto", "kept", "recompute", "forward", "linearize", "differences")
 NETWORKS = ("class weights", "convolution with batch norm", "several outputs")
-
-
-def small(name: str, engine: str) -> Case:
-    """The case; in one batch for linear programs, because tracing takes seconds a batch."""
-    return replace(CASES[name], split=(12,)) if engine == "linearize" else CASES[name]
 
 
 def vectors(size: int, count: int = 3) -> Tensor:
@@ -45,8 +38,7 @@ def tolerance(engine: str) -> float:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_hessian_engines_one_vector_and_many(name, engine):
     # kills: an engine that forgets a batch, a weight or the buffers; rows and columns exchanged
-    traced = engine == "linearize"
-    operator = td.hessian(small(name, engine).objective(), engine=engine, verify=not traced)
+    operator = td.hessian(CASES[name].objective(), engine=engine)
     m = vectors(operator.size)
     expected = dense_hessian(CASES[name]) @ m
     torch.testing.assert_close(operator.matmat(m), expected, rtol=0, atol=tolerance(engine))
@@ -59,8 +51,7 @@ def test_hessian_engines_one_vector_and_many(name, engine):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_ggn_engines_one_vector_and_many(name, engine):
     # kills: tangents of outputs the loss does not look at; weights left out of its curvature
-    traced = engine == "linearize"
-    operator = td.ggn(small(name, engine).objective(), engine=engine, verify=not traced)
+    operator = td.ggn(CASES[name].objective(), engine=engine)
     m = vectors(operator.size)
     expected = dense_ggn(CASES[name]) @ m
     torch.testing.assert_close(operator.matmat(m), expected, rtol=0, atol=tolerance(engine))
@@ -72,9 +63,7 @@ def test_ggn_engines_one_vector_and_many(name, engine):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_empirical_fisher_engines_one_vector_and_many(name, engine):
     # kills: an engine that forgets a batch or the examples' shares
-    traced = engine == "linearize"
-    case = small(name, engine)
-    operator = td.empirical_fisher(case.objective(), engine=engine, verify=not traced)
+    operator = td.empirical_fisher(CASES[name].objective(), engine=engine)
     m = vectors(operator.size)
     expected = dense_empirical_fisher(CASES[name]) @ m
     torch.testing.assert_close(operator.matmat(m), expected, rtol=0, atol=tolerance(engine))
@@ -196,7 +185,8 @@ def test_graphs_are_let_go_with_the_operator():
 
 
 def test_auto_takes_a_clearly_faster_candidate_and_notes_the_others(monkeypatch):
-    # kills: a candidate taken though its product differs; times not recorded
+    # kills: a candidate taken though its product differs; times not recorded; forward mode tried
+    # where a linear program, which saves it the forward pass, will be
     monkeypatch.setattr(selection, "MARGIN", 0.0)
     monkeypatch.setattr(selection, "WORTHWHILE", 0.0)
     objective = CASES["cross entropy"].objective()
@@ -204,8 +194,12 @@ def test_auto_takes_a_clearly_faster_candidate_and_notes_the_others(monkeypatch)
     expected = dense_ggn(CASES["cross entropy"])
     v = vectors(operator.size, 1)[:, 0]
     torch.testing.assert_close(operator.matvec(v), expected @ v, rtol=0, atol=1e-12)
-    assert operator.facts["engine"] == "forward"
-    assert set(operator.facts["engine_times"]) == {"kept", "forward"}
+    assert operator.facts["engine"] == "kept"
+    assert "repeats the forward pass" in operator.facts["engines_dropped"]["forward"]
+    tight = td.ggn(objective, memory_budget=operator.facts["graph_bytes"])
+    torch.testing.assert_close(tight.matvec(v), expected @ v, rtol=0, atol=1e-12)
+    assert tight.facts["engine"] == "forward"
+    assert set(tight.facts["engine_times"]) == {"kept", "forward"}
     recomputed = td.hessian(objective, memory_budget=0)
     recomputed.matvec(v)
     assert recomputed.facts["engine"] == "forward_over_reverse"
@@ -219,31 +213,10 @@ def test_auto_drops_a_candidate_that_fails_or_is_wrong(monkeypatch):
     assert checkpointed.facts["engine"] == "recompute"
     assert "hooks" in checkpointed.facts["engines_dropped"]["forward_over_reverse"]
     monkeypatch.setattr(selection, "relative_gap", lambda a, b: 0.1)
-    wrong = td.ggn(CASES["cross entropy"].objective())
+    wrong = td.ggn(CASES["cross entropy"].objective(), memory_budget=0)
     wrong.matvec(torch.ones(wrong.size, dtype=torch.float64))
-    assert wrong.facts["engine"] == "kept"
+    assert wrong.facts["engine"] == "recompute"
     assert "differs by 1.0e-01" in wrong.facts["engines_dropped"]["forward"]
-
-
-def test_after_long_work_linear_programs_take_over(monkeypatch):
-    # kills: a switch that changes the products, or that happens without being faster
-    monkeypatch.setattr(products, "worth_tracing", lambda *_: True)
-    monkeypatch.setattr(selection, "MARGIN", 0.0)
-    for make, dense in ((td.hessian, dense_hessian), (td.ggn, dense_ggn)):
-        operator = make(CASES["class weights, one batch"].objective())
-        v = vectors(operator.size, 1)[:, 0]
-        before = operator.matvec(v)
-        assert operator.facts["engine"] == "linearize"
-        torch.testing.assert_close(operator.matvec(v), before, rtol=0, atol=1e-12)
-        expected = dense(CASES["class weights"]) @ v
-        torch.testing.assert_close(before, expected, rtol=0, atol=1e-12)
-        # kills: rows that went together through a graph sent so through a program that cannot
-        torch.testing.assert_close(
-            operator.matmat(torch.stack([v, v], 1)),
-            expected[:, None].expand(-1, 2),
-            rtol=0,
-            atol=1e-12,
-        )
 
 
 def test_scipy_finds_the_same_eigenvalues():

@@ -6,7 +6,6 @@ says by its `Graph`.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from theodolite.engines.failures import named_failures
+from theodolite.engines.linear_program import linear_program
 from theodolite.engines.parts import (
     Builder,
     Kind,
@@ -74,7 +74,7 @@ def jacobian_kind(label: str, what: str, graph: Grapher) -> Kind:
         by(forward),
         by(linearized),
         lambda step: _differences(what, graph, step),
-        patience=10.0,
+        linear=3,
     )
 
 
@@ -107,16 +107,9 @@ def forward(made: Graph) -> Along:
 
 
 def linearized(made: Graph) -> Along:
-    """Tangents by a linear program traced once (4 F; tracing takes seconds)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.fx warns about its own constant folding
-        _, along = torch.func.linearize(made.at, made.leaf.detach())
-
-    def rows_of(rows: Tensor, batched: bool) -> Tangents:
-        with torch.no_grad():
-            return _tangent_rows(along, rows, batched)
-
-    return rows_of
+    """Tangents by a linear program (4 F; recording it takes 5 F once)."""
+    along = linear_program(made.at, made.leaf.detach())
+    return lambda rows, batched: _tangent_rows(along, rows, batched)
 
 
 def _differences(what: str, graph: Grapher, step: float) -> Builder:

@@ -26,10 +26,9 @@ class Kind:
     """A matrix of second derivatives, and the ways to multiply by it.
 
     ``keep`` differentiates a kept graph twice; ``forward`` (called ``forward_name``) uses forward
-    mode; ``linearize`` traces the product once; ``differences(step)`` needs first derivatives only.
+    mode; ``linearize`` records a linear program; ``differences(step)`` needs first derivatives.
     ``whole`` says that the loss cannot bend where the matrix is zero: true of the Hessian alone.
-    ``patience`` is the seconds of products a batch before tracing, which takes 3 to 10 seconds a
-    batch, is worth trying: it saves a tenth of a Hessian product, a third of a Gauss-Newton one.
+    ``linear`` is what recording a linear program costs, in products it saves.
     """
 
     label: str
@@ -39,7 +38,7 @@ class Kind:
     linearize: Builder
     differences: Callable[[float], Builder]
     whole: bool = False
-    patience: float = 60.0
+    linear: int = 8
 
     def builder(self, engine: str) -> Builder:
         """The builder behind the name of an engine (differences at their default step)."""

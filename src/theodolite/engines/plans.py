@@ -15,6 +15,9 @@ from theodolite.engines.memory import held_bytes
 from theodolite.engines.parts import NARROW_STEP, STEP, Builder, Kind, Part
 from theodolite.engines.problem import MISTAKES, Problem, default_dtype, in_float64
 
+PROGRAM = 2
+"""How many times the bytes of a graph a linear program and the graph beside it hold, at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -47,12 +50,14 @@ def planned(
     *,
     most: int | None = None,
     graph_bytes: int | None = None,
+    first_part: Part | None = None,
 ) -> Plan:
     """Keep the parts of as many batches as fit into `budget` bytes (and at most `most`).
 
     What a graph saves is seen on the first batch, whose part is made twice for it, unless
-    ``graph_bytes`` says. Batches that are not in memory themselves are kept all or not at all,
-    because another reading may order them anew.
+    ``graph_bytes`` says; a linear program, with the graph beside it, holds up to twice as much.
+    ``first_part`` is the part of the first batch where it is made already. Batches that are not
+    in memory themselves are kept all or not at all, because another reading may order them anew.
     """
     leaf = theta.detach().clone().requires_grad_(True)
     build = kind.builder(engine)
@@ -61,13 +66,18 @@ def planned(
     batches = iter(problem.data)
     first = next(batches)
     size = graph_bytes
-    if size is None:  # transforms refuse to be looked into: a linear program counts as a graph
+    if size is None:
         seen = kind.keep if engine == "linearize" else build
         size = held_bytes(lambda: seen(problem, leaf, first))
+    if engine == "linearize":
+        size *= PROGRAM
     room = _room(problem, first.examples, size, budget)
     room = room if most is None else min(room, most)
     chosen = itertools.islice(itertools.chain([first], batches), room)
-    kept = tuple(build(problem, leaf, b) for b in chosen)
+    kept = tuple(
+        build(problem, leaf, b) if k or first_part is None else first_part
+        for k, b in enumerate(chosen)
+    )
     named = engine if kept or engine != "kept" else "recompute"
     return Plan(named, problem, leaf, build, kept, size)
 

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from theodolite import seeds
 from theodolite.engines.parts import Builder, Kind, Part
-from theodolite.engines.plans import Plan, applied
-from theodolite.engines.problem import MISTAKES
+from theodolite.engines.plans import PROGRAM, Plan, applied, planned
+from theodolite.engines.problem import MISTAKES, over
 from theodolite.errors import TheodoliteError
 
 MARGIN = 1.2
@@ -30,12 +31,21 @@ REPEATED = 0.3
 """Seconds within which a candidate is timed again, up to three times: the least time counts."""
 
 
+SPENT = 0.3
+"""Seconds of products a batch before a linear program is worth recording."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Seconds and product of one candidate on one batch."""
+    """Seconds and product of one candidate on one batch, by its ``part``.
+
+    ``batch`` is the batch's place among all.
+    """
 
     seconds: float
     product: Tensor
+    part: Part
+    batch: int
 
 
 def trial(plan: Plan, build: Builder, rows: Tensor, *, chunk: int = 1) -> Trial | None:
@@ -44,8 +54,8 @@ def trial(plan: Plan, build: Builder, rows: Tensor, *, chunk: int = 1) -> Trial 
     The time includes making the part where the plan does not keep it. None where every batch is
     detached from the parameters.
     """
-    held = [p for p in plan.kept if p is not None] if build is plan.build else []
-    part, batch = (held[0], None) if held else _first(plan, build)
+    kept = build is plan.build and any(p is not None for p in plan.kept)
+    part, batch, place = _first_kept(plan) if kept else _first(plan, build)
     if part is None:
         return None
     applied(part, rows, chunk)
@@ -53,26 +63,32 @@ def trial(plan: Plan, build: Builder, rows: Tensor, *, chunk: int = 1) -> Trial 
     while len(spent) < 3 and sum(spent) < REPEATED:
         began = time.perf_counter()
         if not plan.kept:
+            assert batch is not None
             part = build(plan.problem, plan.leaf, batch)
             assert part is not None
         product = applied(part, rows, chunk)
         spent.append(time.perf_counter() - began)
-    return Trial(min(spent), product)
+    return Trial(min(spent), product, part, place)
 
 
-def _first(plan: Plan, build: Builder) -> tuple[Part | None, Any]:
-    """The part of the first batch through which a derivative leads."""
-    for batch in plan.problem.data:
+def _first_kept(plan: Plan) -> tuple[Part | None, Any, int]:
+    place = next(k for k, part in enumerate(plan.kept) if part is not None)
+    return plan.kept[place], None, place
+
+
+def _first(plan: Plan, build: Builder) -> tuple[Part | None, Any, int]:
+    """The part of the first batch through which a derivative leads, that batch and its place."""
+    for place, batch in enumerate(plan.problem.data):
         part = build(plan.problem, plan.leaf, batch)
         if part is not None:
-            return part, batch
-    return None, None
+            return part, batch, place
+    return None, None, 0
 
 
 def attempted(
     name: str, made: Callable[[], Trial | None], base: Trial, notes: dict[str, Any]
-) -> bool:
-    """Whether a candidate is right and clearly faster than `base`; its time or failure is noted."""
+) -> Trial | None:
+    """A candidate that is right and clearly faster than `base`; its time or failure is noted."""
     times, dropped = notes["engine_times"], notes["engines_dropped"]
     try:
         with warnings.catch_warnings():
@@ -80,9 +96,9 @@ def attempted(
             found = made()
     except (TheodoliteError, *MISTAKES) as error:
         dropped[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        return False
+        return None
     if found is None:
-        return False
+        return None
     times[name] = found.seconds
     gap = relative_gap(found.product, base.product)
     if gap > tolerance(base.product.dtype):
@@ -90,8 +106,8 @@ def attempted(
     elif found.seconds * MARGIN > base.seconds:
         dropped[name] = f"not {MARGIN} times faster"
     else:
-        return True
-    return False
+        return found
+    return None
 
 
 def relative_gap(a: Tensor, b: Tensor) -> float:
@@ -106,11 +122,11 @@ def tolerance(dtype: torch.dtype) -> float:
     return 10 * math.sqrt(torch.finfo(dtype).eps)
 
 
-def fastest(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) -> str:
-    """The engine to use: forward mode measured against double backward on one batch.
+def fastest(kind: Kind, plan: Plan, rows: Tensor, budget: int, notes: dict[str, Any]) -> str:
+    """The engine to begin with: forward mode measured against double backward on one batch.
 
-    Forward mode through the gradient repeats the forward pass, so it is measured only where no
-    graph of the gradient is kept.
+    Forward mode repeats the forward pass, so it is measured only where no graph is kept, or no
+    linear program can take its place.
     """
     base = trial(plan, plan.build, rows)
     if base is None:
@@ -120,25 +136,63 @@ def fastest(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) -> str:
     if base.seconds < WORTHWHILE:
         notes["engines_dropped"][name] = f"not measured: a product takes {base.seconds:.1g} s"
         return plan.engine
-    if plan.kept and name == "forward_over_reverse":
+    if plan.kept and (name == "forward_over_reverse" or programs_fit(plan, budget)):
         notes["engines_dropped"][name] = "repeats the forward pass that kept graphs save"
         return plan.engine
     faster = attempted(name, lambda: trial(plan, kind.forward, rows), base, notes)
     return name if faster else plan.engine
 
 
-def worth_tracing(kind: Kind, seconds: float, batches: int) -> bool:
-    """Whether products have taken so long that tracing, once a batch, is a small part of it."""
-    return seconds > kind.patience * batches
+def programs_fit(plan: Plan, budget: int) -> bool:
+    """Whether linear programs of all batches fit beside the graphs they replace."""
+    return (1 + PROGRAM) * plan.graph_bytes * int(plan.problem.data.batches) <= budget
 
 
-def tracing_pays(kind: Kind, plan: Plan, rows: Tensor, notes: dict[str, Any]) -> bool:
-    """Whether linearized parts would be faster than kept ones, measured on one batch."""
-    base = trial(plan, plan.build, rows)
+def worth_recording(kind: Kind, products: int, seconds: float, batches: int) -> bool:
+    """Whether there have been so many products, and long ones, that more are to be expected."""
+    return products >= kind.linear and seconds > SPENT * batches
+
+
+def recorded(kind: Kind, plan: Plan, rows: Tensor, budget: int, notes: dict[str, Any]) -> Plan:
+    """The plan by linear programs where one batch shows that they are faster, else the plan.
+
+    As many rows go together as in the products with `rows`.
+    """
+    plan, whole = _of_one_batch(plan), plan
+    generator = seeds.torch_generator(0, "selection")
+    rows = torch.randn(rows[: plan.chunk].shape, generator=generator).to(rows)
+    base = trial(plan, plan.build, rows, chunk=plan.chunk)
     if base is None:
-        return False
+        return whole
     notes["engine_times"][plan.engine] = base.seconds
-    return attempted("linearize", lambda: trial(plan, kind.linearize, rows), base, notes)
+
+    def made() -> Trial | None:
+        return trial(plan, kind.linearize, rows, chunk=plan.chunk)
+
+    faster = attempted("linearize", made, base, notes)
+    if faster is None:
+        return whole
+    return planned(
+        kind,
+        "linearize",
+        whole.problem,
+        whole.leaf,
+        budget,
+        graph_bytes=whole.graph_bytes,
+        first_part=faster.part if plan is whole and faster.batch == 0 else None,
+    )
+
+
+def _of_one_batch(plan: Plan) -> Plan:
+    """The plan for a batch to try candidates on: the plan itself unless readings differ."""
+    if plan.problem.data.kept is not None:
+        return plan
+    for batch in plan.problem.data:
+        problem = over(plan.problem, (batch,))
+        part = plan.build(problem, plan.leaf, batch)
+        if part is not None:
+            break
+    return replace(plan, problem=problem, kept=(part,))
 
 
 def together(plan: Plan, rows: Tensor, notes: dict[str, Any]) -> Plan:
@@ -172,4 +226,4 @@ def _wider(plan: Plan, chunk: int, rows: Tensor, notes: dict[str, Any]) -> Plan:
         return trial(plan, plan.build, rows, chunk=chunk)
 
     faster = attempted(f"{name} together", made, base, notes)
-    return replace(plan, chunk=chunk) if faster else plan
+    return plan if faster is None else replace(plan, chunk=chunk)

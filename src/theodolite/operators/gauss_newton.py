@@ -42,8 +42,9 @@ def ggn(
     engine
         ``"kept"``: tangents by double backward through a kept graph. ``"recompute"``: the same,
         made anew at every product. ``"forward"``: tangents in forward mode, the graph of the
-        outputs kept where it fits. ``"linearize"``: tangents traced once. ``"differences"``:
-        tangents and loss by central differences in float64. ``"auto"``: as for `hessian`.
+        outputs kept where it fits. ``"linearize"``: tangents by a recorded linear program.
+        ``"differences"``: tangents and loss by central differences in float64. ``"auto"``: as for
+        `hessian`.
 
     Returns
     -------

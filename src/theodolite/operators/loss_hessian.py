@@ -33,9 +33,11 @@ def hessian(
     engine
         ``"kept"``: double backward through graphs kept in memory. ``"recompute"``: the same,
         graphs made anew at every product. ``"forward_over_reverse"``: ``jvp`` of the gradient.
-        ``"linearize"``: the product traced once. ``"differences"``: central differences of
-        gradients in float64. ``"auto"`` keeps graphs as far as they fit and makes the others
-        anew, or takes a candidate that one batch shows to be faster and to agree.
+        ``"linearize"``: the operations of one forward-mode pass that see a tangent, recorded once
+        and replayed. ``"differences"``: central differences of gradients in float64. ``"auto"``
+        keeps graphs as far as they fit and makes the others anew, or takes a candidate that one
+        batch shows to be faster and to agree: at the first product, and after some more where
+        linear programs fit beside the graphs.
     memory_budget
         Bytes for kept graphs; default 30 % of free memory and at most 2 GiB. Batches whose graphs
         do not fit are recomputed.

@@ -70,7 +70,7 @@ def _selected(request: Request, notes: dict[str, Any]) -> Plan:
     first = planned(kind, "kept", objective, theta, request.budget, most=1)
     generator = seeds.torch_generator(0, "selection")
     rows = torch.randn(1, theta.numel(), generator=generator).to(theta)
-    name = fastest(kind, first, rows, notes)
+    name = fastest(kind, first, rows, request.budget, notes)
     if name == first.engine and (first.complete or not first.kept):
         return first
     size = first.graph_bytes

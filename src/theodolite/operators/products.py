@@ -14,9 +14,9 @@ from torch import Tensor
 from theodolite.engines.failures import all_finite, require_finite
 from theodolite.engines.memory import default_budget
 from theodolite.engines.parts import Kind
-from theodolite.engines.plans import Plan, planned, products
+from theodolite.engines.plans import Plan, products
 from theodolite.engines.quiet import may_be_quiet, quiet_products, undisturbed, watched
-from theodolite.engines.selection import CHUNKS, together, tracing_pays, worth_tracing
+from theodolite.engines.selection import CHUNKS, programs_fit, recorded, together, worth_recording
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
 from theodolite.objective import Objective
@@ -43,7 +43,7 @@ def operator(
         verify,
     )
     notes = _notes(request)
-    held: dict[str, Any] = {"seconds": 0.0, "traced": False}
+    held: dict[str, Any] = {"seconds": 0.0, "recorded": False}
 
     def multiply(rows: Tensor) -> Tensor:
         """Rows in, rows out; everything a product does to its environment is undone."""
@@ -74,7 +74,7 @@ def operator(
         if check is not None and not notes["products"]:
             check(rows, made)
         notes["products"] += len(rows)
-        _trace_where_it_pays(request, held, rows, notes)
+        _record_where_it_pays(request, held, rows, notes)
         return made
 
     def matvec(vector: Tensor) -> Tensor:
@@ -134,28 +134,22 @@ def _widened(request: Request, rows: Tensor, notes: dict[str, Any], held: dict[s
     return together(plan, rows, notes)
 
 
-def _trace_where_it_pays(
+def _record_where_it_pays(
     request: Request, held: dict[str, Any], rows: Tensor, notes: dict[str, Any]
 ) -> None:
-    """After long work, try linear programs in place of graphs: tracing takes seconds a batch."""
-    plan: Plan = held["plan"]
-    long = worth_tracing(request.kind, held["seconds"], int(request.objective.data.batches))
-    fits = 2 * plan.graph_bytes * len(plan.kept) <= request.budget
-    if held["traced"] or request.engine != "auto" or not (long and fits and plan.complete):
+    """After some work, try linear programs in place of graphs: recording takes a few products."""
+    if held["recorded"] or request.engine != "auto":
         return
-    held["traced"] = True
+    plan: Plan = held["plan"]
+    batches = int(request.objective.data.batches)
+    worth = worth_recording(request.kind, notes["products"], held["seconds"], batches)
+    if not (worth and plan.complete and programs_fit(plan, request.budget)):
+        return
+    held["recorded"] = True
 
     def body() -> None:
-        if tracing_pays(request.kind, plan, rows[:1], notes):
-            size = plan.graph_bytes
-            made = planned(
-                request.kind,
-                "linearize",
-                request.objective,
-                request.theta,
-                request.budget,
-                graph_bytes=size,
-            )
+        made = recorded(request.kind, plan, rows, request.budget, notes)
+        if made is not plan:
             # whether rows go together through a linear program is another question
             held["plan"] = made
             held.pop("together", None)

@@ -1,0 +1,82 @@
+"""Products by linear programs once there have been some: the same matrix, whatever the data.
+
+Oracle: dense autograd (`dense.py`).
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import theodolite as td
+from operators.dense import dense_ggn, dense_hessian
+from theodolite.engines import selection
+from theodolite.objective import Objective
+from theodolite.operators import products
+from theodolite.testing.objectives import CASES
+
+
+def vector(size: int) -> Tensor:
+    return torch.randn(size, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("name", ["class weights", "ignored labels", "LSTM"])
+def test_after_some_work_linear_programs_take_over(name, monkeypatch):
+    # kills: a switch that changes the products, or that happens without being faster; the first
+    # batch's program in the place of another's
+    monkeypatch.setattr(products, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(selection, "MARGIN", 0.0)
+    for make, dense in ((td.hessian, dense_hessian), (td.ggn, dense_ggn)):
+        operator = make(CASES[name].objective())
+        v = vector(operator.size)
+        before = operator.matvec(v)
+        assert operator.facts["engine"] == "linearize"
+        torch.testing.assert_close(operator.matvec(v), before, rtol=0, atol=1e-12)
+        expected = dense(CASES[name]) @ v
+        torch.testing.assert_close(before, expected, rtol=0, atol=1e-12)
+        # kills: rows that went together through a graph sent so through a program that cannot
+        torch.testing.assert_close(
+            operator.matmat(torch.stack([v, v], 1)),
+            expected[:, None].expand(-1, 2),
+            rtol=0,
+            atol=1e-12,
+        )
+
+
+def test_programs_of_streamed_batches_are_of_one_reading(monkeypatch):
+    # kills: the program of one reading's first batch joined to the others of another reading
+    monkeypatch.setattr(products, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(selection, "MARGIN", 0.0)
+    case = CASES["cross entropy"]
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(case.inputs(), case.targets()), batch_size=5, shuffle=True
+    )
+    objective = Objective(case.network(), nn.CrossEntropyLoss(), loader, data_budget=0)
+    operator = td.hessian(objective)
+    v = vector(operator.size)
+    expected = dense_hessian(case) @ v
+    for _ in range(3):
+        torch.testing.assert_close(operator.matvec(v), expected, rtol=0, atol=1e-12)
+    assert operator.facts["engine"] == "linearize"
+
+
+def test_programs_are_recorded_once_and_where_they_fit(monkeypatch):
+    # kills: a candidate tried again at every product; programs kept beyond the budget
+    tried = []
+    monkeypatch.setattr(products, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(products, "recorded", lambda kind, plan, *_: tried.append(plan) or plan)
+    objective = CASES["class weights"].objective()
+    operator = td.hessian(objective)
+    v = vector(operator.size)
+    operator.matvec(v)
+    operator.matvec(v)
+    assert len(tried) == 1
+    for budget, engine in ((3, "kept"), (2.9, "kept"), (0, "recompute")):
+        tried.clear()
+        small = td.hessian(objective, memory_budget=int(budget * operator.facts["graph_bytes"]))
+        small.matvec(v)
+        assert small.facts["engine"] == engine
+        assert len(tried) == (budget >= 3)
+    td.hessian(objective, engine="kept").matvec(v)
+    assert not tried
