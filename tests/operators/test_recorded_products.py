@@ -80,3 +80,64 @@ def test_programs_are_recorded_once_and_where_they_fit(monkeypatch):
         assert len(tried) == (budget >= 3)
     td.hessian(objective, engine="kept").matvec(v)
     assert not tried
+
+
+def test_products_that_left_the_guard_before(monkeypatch):
+    # kills: a linear program taken for a graph walked outside the guard, which has no products
+    count = 3
+    monkeypatch.setattr(products, "worth_recording", lambda kind, made, *_: made >= count)
+    monkeypatch.setattr(selection, "MARGIN", 0.0)
+    operator = td.hessian(CASES["class weights"].objective())
+    v = vector(operator.size)
+    made = [operator.matvec(v) for _ in range(count + 2)]
+    assert operator.facts["engine"] == "linearize"
+    for product in made:
+        torch.testing.assert_close(product, made[0], rtol=0, atol=1e-12)
+
+
+def test_rows_that_went_together_are_tried_together_again(monkeypatch):
+    # kills: programs that take one row at a time because the graphs before them did not
+    monkeypatch.setattr(products, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(selection, "MARGIN", 0.0)
+    operator = td.hessian(CASES["class weights"].objective())
+    rows = torch.stack([vector(operator.size)] * 2, 1)
+    operator.matmat(rows)
+    operator.matmat(rows)
+    assert {"kept, 2 vectors", "linearize, 2 vectors"} <= set(operator.facts["engine_times"])
+
+
+def test_candidates_are_compared_in_a_random_direction(monkeypatch):
+    # kills: programs called wrong because the caller's vector is one the matrix does not see
+    monkeypatch.setattr(products, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(selection, "MARGIN", 0.0)
+    operator = td.hessian(CASES["linear"].objective())  # softmax does not see equal logits
+    product = operator.matvec(torch.ones(operator.size, dtype=torch.float64))
+    assert float(product.norm()) < 1e-14
+    assert operator.facts["engine"] == "linearize"
+
+
+def test_differences_stay_differences(monkeypatch):
+    # kills: programs recorded for a matrix whose second derivatives are missing
+    monkeypatch.setattr(products, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(selection, "MARGIN", 0.0)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), nn.Hardsigmoid(), nn.Linear(4, 3)).double()
+    objective = Objective(model, nn.CrossEntropyLoss(), CASES["cross entropy"].data())
+    operator = td.hessian(objective)
+    with pytest.warns(td.errors.TheodoliteWarning, match="differences"):
+        operator.matvec(vector(operator.size))
+    assert operator.facts["engine"] == "differences"
+    assert "linearize" not in operator.facts["engines_dropped"]
+
+
+def test_a_linear_program_counts_twice_its_graph():
+    # kills: programs and the graphs beside them kept where only the graphs fit
+    objective = CASES["cross entropy"].objective()
+    kept = td.ggn(objective, engine="kept")
+    v = vector(kept.size)
+    expected = kept.matvec(v)
+    graphs = kept.facts["graph_bytes"]  # as if the two shorter batches were as long as the first
+    for times, whole in ((1.7, True), (1.5, False)):
+        operator = td.ggn(objective, engine="linearize", memory_budget=int(times * graphs))
+        torch.testing.assert_close(operator.matvec(v), expected, rtol=0, atol=1e-12)
+        assert (operator.facts["batches_kept"] == kept.facts["batches_kept"]) == whole

@@ -57,8 +57,7 @@ class Step:
 class LinearProgram:
     """A linear map from a vector, which is slot 0, to tensors.
 
-    ``outs`` are the slots of the results; a result that does not hang on the vector is there
-    itself, as zeros.
+    ``outs`` are the slots of the results; of one that does not hang on the vector, its zeros.
     """
 
     steps: Sequence[Step]
@@ -156,7 +155,7 @@ class Recorder(TorchDispatchMode):
 
     def program(self, results: Sequence[Tensor]) -> LinearProgram:
         """The operations that lead to the results; slots are let go after their last use."""
-        outs: list[int | Tensor] = [self.slot.get(id(r), torch.zeros_like(r)) for r in results]
+        outs: list[int | Tensor] = [self.slot.get(id(r), r) for r in results]
         needed = {o for o in outs if isinstance(o, int)}
         later, kept = set(needed), []
         for step in reversed(self.steps):

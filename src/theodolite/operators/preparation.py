@@ -58,7 +58,7 @@ def prepared(request: Request, notes: dict[str, Any]) -> Plan:
             if request.engine != "auto":
                 _refuse_missing(request, outcome)
             return _switched(request, notes, _missing(request, outcome))
-    return _recorded(plan, notes)
+    return told(plan, notes)
 
 
 def _selected(request: Request, notes: dict[str, Any]) -> Plan:
@@ -78,7 +78,8 @@ def _selected(request: Request, notes: dict[str, Any]) -> Plan:
     return planned(kind, name, objective, theta, request.budget, graph_bytes=size)
 
 
-def _recorded(plan: Plan, notes: dict[str, Any]) -> Plan:
+def told(plan: Plan, notes: dict[str, Any]) -> Plan:
+    """The plan, what it keeps now in `notes`."""
     notes |= {
         "engine": plan.engine,
         "batches_kept": len(plan.kept),
@@ -98,7 +99,7 @@ def _switched(request: Request, notes: dict[str, Any], reason: str) -> Plan:
         stacklevel=2,
     )
     notes["switched_because"] = reason
-    return _recorded(plan, notes)
+    return told(plan, notes)
 
 
 def _noted(outcome: Verification) -> dict[str, Any]:

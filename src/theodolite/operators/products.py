@@ -20,7 +20,7 @@ from theodolite.engines.selection import CHUNKS, programs_fit, recorded, togethe
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
 from theodolite.objective import Objective
-from theodolite.operators.preparation import Request, prepared
+from theodolite.operators.preparation import Request, prepared, told
 
 
 def operator(
@@ -151,10 +151,9 @@ def _record_where_it_pays(
         made = recorded(request.kind, plan, rows, request.budget, notes)
         if made is not plan:
             # whether rows go together through a linear program is another question
-            held["plan"] = made
+            held["plan"] = told(made, notes)
             held.pop("together", None)
             held.pop("quiet", None)
-            notes["engine"] = made.engine
 
     request.objective.guarded(body, grad=True, second=True)
 
