@@ -31,6 +31,7 @@ class Net(nn.Module):
     def __init__(self, how: str) -> None:
         super().__init__()
         self.first, self.last, self.how, self.calls = nn.Linear(4, 6), nn.Linear(6, 3), how, 0
+        self.idle = nn.Linear(1, 1)
 
     def count(self, slope: Tensor) -> Tensor:
         self.calls += 1
@@ -51,13 +52,14 @@ class Net(nn.Module):
 @pytest.fixture
 def outside(monkeypatch):
     """Counts products made outside the guard."""
-    made, whole = [], products.quiet_products
+    made, whole = [], products.quiet_product
 
     def counted(*arguments):  # type: ignore[no-untyped-def]
-        made.append(1)
-        return whole(*arguments)
+        found = whole(*arguments)
+        made.extend([] if found is None else [1])
+        return found
 
-    monkeypatch.setattr(products, "quiet_products", counted)
+    monkeypatch.setattr(products, "quiet_product", counted)
     return made
 
 
@@ -139,3 +141,43 @@ def test_a_loss_without_parameters_is_refused_as_before(outside):
     objective = td.Objective(net, lambda out, t: out.detach().sum(1), (x, y))
     with pytest.raises(td.errors.TheodoliteError, match="E-D"):
         td.hessian(objective).matvec(torch.ones(len(objective.start)))
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_numbers_that_are_none_are_told_by_name(bad, outside):
+    # kills: a NaN in the vector that the product does not see; a product that is not looked at
+    _, H = operator("plain")
+    v = torch.zeros(H.size, dtype=torch.float64)
+    for _ in range(3):
+        H.matvec(v)
+    count = len(outside)
+    for place in (0, H.size - 1):
+        spoiled = v.clone()
+        spoiled[place] = bad
+        with pytest.raises(td.errors.InvalidArgument, match="NaN or infinity"):
+            H.matvec(spoiled)
+    with pytest.raises(td.errors.NotFinite, match="product is NaN or infinite"):
+        H.matvec(torch.full((H.size,), 1e308, dtype=torch.float64) * torch.linspace(1, 1.7, H.size))
+    assert len(outside) == count
+    for wrong in (v[:-1], v[None]):
+        with pytest.raises(td.errors.InvalidArgument, match=f"{H.size} entries"):
+            H.matvec(wrong)
+    huge = torch.full((H.size,), 1e200, dtype=torch.float64)  # its inner product overflows
+    again = H.matvec(huge)
+    torch.testing.assert_close(again, 1e200 * H.matvec(torch.ones_like(huge)), rtol=1e-9, atol=0)
+    assert H.facts["products"] == 5
+
+
+def test_vectors_of_other_kinds_are_guarded(outside):
+    # kills: a vector with a graph whose graph the product takes along; single precision kept
+    _, H = operator("plain")
+    v = torch.randn(H.size, dtype=torch.float64)
+    expected = [H.matvec(v) for _ in range(3)][-1]
+    strided = torch.stack([v, v], 1)[:, 0].requires_grad_(True)
+    found = H.matvec(strided)
+    assert not found.requires_grad
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-15)
+    count = len(outside)
+    assert H.matvec(v.float()).dtype == torch.float64
+    assert torch.equal(H.matvec(nn.Parameter(v)), expected)
+    assert len(outside) == count

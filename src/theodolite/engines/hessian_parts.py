@@ -63,11 +63,6 @@ class KeptGradient:
             )
         return made[0]
 
-    def alone(self, rows: Tensor) -> Tensor:
-        """The same one by one, for graphs in which nothing of the model runs."""
-        with named_failures(WHAT, self.batch):
-            return pulled([self.slope], [self.leaf], [rows], False)[0]
-
 
 def forward_over_reverse(problem: Problem, leaf: Tensor, batch: Any) -> Part | None:
     """The directional derivative of the gradient in forward mode (9 F, little memory)."""

@@ -6,16 +6,15 @@ Python run code of the caller's, which may do anything, so those products stay i
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from theodolite.engines.failures import refuse_detached
 from theodolite.engines.hessian_parts import KeptGradient
 from theodolite.engines.parts import nothing
 from theodolite.engines.plans import Plan
@@ -26,7 +25,8 @@ Result = TypeVar("Result")
 def may_be_quiet(plan: Plan) -> bool:
     """Whether all of a plan is kept, on a device whose graphs are walked by the calling thread."""
     known = all(p is None or p is nothing or isinstance(p, KeptGradient) for p in plan.kept)
-    return known and plan.complete and plan.leaf.device.type == "cpu"
+    exact = plan.leaf.dtype in (torch.float32, torch.float64)  # inner products in half overflow
+    return known and exact and plan.complete and plan.leaf.device.type == "cpu"
 
 
 def watched(body: Callable[[], Result]) -> tuple[Result, bool]:
@@ -64,15 +64,24 @@ def undisturbed() -> bool:
     )
 
 
-def quiet_products(
-    kept: Sequence[Any], leaf: Tensor, rows: Float[Tensor, "k params"]
-) -> Float[Tensor, "k params"]:
-    """The sum of kept parts times rows, one row at a time, outside the guard."""
-    wide = rows.to(leaf.dtype)
-    found = [part.alone(wide) for part in kept if isinstance(part, KeptGradient)]
-    if not found:
-        if all(part is None for part in kept):
-            refuse_detached()
-        return torch.zeros_like(rows)
-    total = found[0] if len(found) == 1 else torch.stack(found).sum(0)
-    return total.to(rows.dtype)
+def quiet_product(kept: Sequence[Any], leaf: Tensor, vector: Tensor) -> Tensor | None:
+    """The sum of kept parts times a vector, outside the guard; None where the guard is needed.
+
+    That is where something may be wrong with the vector, the product or the process: inside, the
+    same is done again and told by name. One inner product looks through vector and product, since
+    no number hides a NaN or an infinity from it.
+    """
+    plain = type(vector) is Tensor and vector.dtype == leaf.dtype
+    if not (plain and vector.device == leaf.device and undisturbed()):
+        return None
+    vector, total = vector.detach(), None
+    try:
+        for part in kept:
+            if isinstance(part, KeptGradient):
+                (one,) = torch.autograd.grad(part.slope, part.leaf, vector, retain_graph=True)
+                total = one if total is None else total.add_(one)
+    except RuntimeError:  # of a shape, or of memory
+        return None
+    if total is None or not math.isfinite(float(torch.dot(vector, total))):
+        return None
+    return total

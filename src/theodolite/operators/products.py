@@ -15,7 +15,7 @@ from theodolite.engines.failures import all_finite, require_finite
 from theodolite.engines.memory import default_budget
 from theodolite.engines.parts import Kind
 from theodolite.engines.plans import Plan, products
-from theodolite.engines.quiet import may_be_quiet, quiet_products, undisturbed, watched
+from theodolite.engines.quiet import may_be_quiet, quiet_product, watched
 from theodolite.engines.selection import CHUNKS, programs_fit, recorded, together, worth_recording
 from theodolite.errors import InvalidArgument
 from theodolite.linalg.operator import Operator
@@ -63,21 +63,25 @@ def operator(
             return made
 
         objective.alike(rows, "the vector to multiply by")
-        made: Tensor
-        if held.get("quiet") and len(rows) == 1 and undisturbed():
-            began = time.perf_counter()
-            made = quiet_products(held["plan"].kept, held["plan"].leaf, rows)
-            held["seconds"] += time.perf_counter() - began
-        else:
-            made = objective.guarded(partial(_of_all, objective, body), grad=True, second=True)
+        made: Tensor = objective.guarded(partial(_of_all, objective, body), grad=True, second=True)
         require_finite(f"{kind.label} product", made, objective.space)
         if check is not None and not notes["products"]:
             check(rows, made)
+        return counted(rows, made)
+
+    def counted(rows: Tensor, made: Tensor) -> Tensor:
         notes["products"] += len(rows)
-        _record_where_it_pays(request, held, rows, notes)
+        if not held["recorded"]:
+            _record_where_it_pays(request, held, rows, notes)
         return made
 
     def matvec(vector: Tensor) -> Tensor:
+        if held.get("quiet"):
+            began = time.perf_counter()
+            made = quiet_product(held["plan"].kept, held["plan"].leaf, vector)
+            held["seconds"] += time.perf_counter() - began
+            if made is not None:
+                return counted(vector.detach()[None], made)
         return multiply(_columns(request, vector.unsqueeze(-1)).T)[0]
 
     def matmat(columns: Tensor) -> Tensor:
@@ -138,7 +142,7 @@ def _record_where_it_pays(
     request: Request, held: dict[str, Any], rows: Tensor, notes: dict[str, Any]
 ) -> None:
     """After some work, try linear programs in place of graphs: recording takes a few products."""
-    if held["recorded"] or request.engine != "auto":
+    if request.engine != "auto":
         return
     plan: Plan = held["plan"]
     batches = int(request.objective.data.batches)
