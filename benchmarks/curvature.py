@@ -125,7 +125,6 @@ def report_products(network: Network, repeats: int) -> None:
                 problem = problem_of(network, examples, loader=loader)
                 v = vector(sum(p.numel() for p in problem.model.parameters()), 9)
                 own = ours(problem, kind)
-                engine = str(own.facts["engine"])
                 products: dict[str, Callable[[Tensor], Tensor]] = {"theodolite": own.matvec}
                 for peer, make in PEERS[kind].items():
                     products[peer] = make(problem, loader)
@@ -135,7 +134,7 @@ def report_products(network: Network, repeats: int) -> None:
                     notes[peer] = f" (wrong by {gap:.0%})" if gap > 1e-3 else ""
                 works = {p: partial(f, v) for p, f in products.items()}
                 found = turns(problem, works, repeats)
-                mine = found["theodolite"]
+                mine, engine = found["theodolite"], str(own.facts["engine"])
                 if engine == "linearize":
                     once = recording(problem, kind) / seconds(works["theodolite"])
                     engine += f", recorded in {once:.0f} products"
