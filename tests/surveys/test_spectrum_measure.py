@@ -227,3 +227,15 @@ def test_kept_vectors_do_not_swell_a_csv(target, tmp_path):
     assert [f.name for f in files] == ["eigenvalues.csv"]
     rows = [r for r in files[0].read_text().splitlines() if not r.startswith("#")]
     assert len(rows) == 6
+
+
+def test_more_steps_than_eigenvalues_are_said(target):
+    # kills: numbers cut in silence; a word about the numbers of a preset
+    size = target.objective.space.size
+    asked = {"spectrum": {"steps": size + 2, "probes": 1}}
+    with pytest.warns(td.errors.TheodoliteWarning, match=f"steps of spectrum asks for {size + 2}"):
+        tree = td.survey(target, measures=["spectrum"], settings=asked)
+    assert tree["spectrum"].sizes["step"] <= size
+    usual = {"spectrum": {"steps": 100, "probes": 1}}
+    assert size < 100
+    td.survey(target, measures=["spectrum"], settings=usual)

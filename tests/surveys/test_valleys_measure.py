@@ -139,3 +139,11 @@ def test_the_plan_counts_the_lines():
     assert many - few == pytest.approx(2 * each)
     assert np.isfinite(few)
     assert len(measure.groups(target(), {**base, "valleys": 0, "valley_top": 0}, 0)) == 2
+
+
+def test_more_lines_than_eigenvectors_are_said():
+    # kills: lines left out in silence
+    asked = {"sharpness": {**SETTINGS["sharpness"], "valleys": 0, "valley_top": 7}}
+    with pytest.warns(td.errors.TheodoliteWarning, match="valley_top of sharpness asks for 7"):
+        tree = td.survey(target(), measures=["sharpness"], settings=asked)
+    assert tree["shifted_valley"].sizes["direction"] == 4

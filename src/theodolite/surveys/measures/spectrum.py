@@ -15,7 +15,7 @@ from theodolite.errors import InvalidArgument
 from theodolite.surveys.groups import Group, Tell, Unit
 from theodolite.surveys.measures import layers, norms
 from theodolite.surveys.measures.hessians import steady_hessian, told_products
-from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, flag_of
+from theodolite.surveys.measures.settings import HOLDS, PRODUCT, count_of, flag_of, warn_of_fewer
 from theodolite.surveys.plan import Measure
 from theodolite.surveys.target import Target
 
@@ -23,14 +23,15 @@ from theodolite.surveys.target import Target
 def groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
     """The density, of no more Lanczos steps than there are parameters, and what was asked for."""
     probes = count_of(settings, "spectrum", "probes")
-    steps = min(count_of(settings, "spectrum", "steps"), target.objective.space.size)
+    asked = count_of(settings, "spectrum", "steps")
+    steps = min(asked, target.objective.space.size)
     wanted = flag_of(settings, "spectrum", "norms")
     damping = damping_of(settings) if wanted else None
     found = [
         Group(
             "spectrum",
             "spectrum",
-            partial(opening, steps, probes, seed),
+            partial(opening, asked, probes, seed),
             units=probes,
             along="probe",
             coords={"probe": np.arange(probes), "step": np.arange(steps)},
@@ -71,9 +72,12 @@ def damping_of(settings: Mapping[str, Any]) -> float:
     return float(value)
 
 
-def opening(steps: int, probes: int, seed: int, target: Target) -> Unit:
+def opening(asked: int, probes: int, seed: int, target: Target) -> Unit:
     """Prepare the Hessian; probe `k` depends on the seed and `k` alone."""
     operator = steady_hessian(target.objective)
+    usual = [p["steps"] for p in SPECTRUM.presets.values()]
+    warn_of_fewer(asked, operator.size, "steps of spectrum", usual)
+    steps = min(asked, operator.size)
 
     def unit(probe: int, tell: Tell | None = None) -> xr.Dataset:
         counted = told_products(operator, tell, steps)

@@ -22,7 +22,7 @@ from theodolite.operators import hessian
 from theodolite.sharpness import noise, shifted_valley
 from theodolite.surveys.groups import Group, Unit
 from theodolite.surveys.measures.hessians import steady_engine
-from theodolite.surveys.measures.settings import HOLDS, PRODUCT
+from theodolite.surveys.measures.settings import HOLDS, PRODUCT, warn_of_fewer
 from theodolite.surveys.measures.start import ratio
 from theodolite.surveys.target import Target
 
@@ -40,7 +40,8 @@ FAR = 0.1
 
 def valley_groups(target: Target, settings: Mapping[str, Any], seed: int) -> tuple[Group, ...]:
     """One group of one unit; none without test data, or where no line was asked for."""
-    top = min(settings["valley_top"], target.objective.space.size)
+    asked, size = settings["valley_top"], target.objective.space.size
+    top = min(asked, size)
     lines = top + settings["valleys"]
     if target.test is None or not lines:
         return ()
@@ -49,7 +50,7 @@ def valley_groups(target: Target, settings: Mapping[str, Any], seed: int) -> tup
         Group(
             "shifted_valley",
             "sharpness",
-            partial(opening, settings["valleys"], top, settings["valley_steps"], seed),
+            partial(opening, settings["valleys"], asked, settings["valley_steps"], seed),
             passes=search
             + lines * (PRODUCT + (settings["valley_steps"] + 3) * ratio(target))
             + 3 * ratio(target),
@@ -67,8 +68,11 @@ class Lines:
     names: list[str]
 
 
-def opening(count: int, top: int, steps: int, seed: int, target: Target) -> Unit:
+def opening(count: int, asked: int, steps: int, seed: int, target: Target) -> Unit:
     """Training and test loss along eigenvectors and random directions, in Euclidean distances."""
+    size = target.objective.space.size
+    warn_of_fewer(asked, size, "valley_top of sharpness", (2, 5))  # of the presets
+    top = min(asked, size)
     engine = steady_engine(target.objective)
 
     def unit(_: int) -> xr.Dataset:
