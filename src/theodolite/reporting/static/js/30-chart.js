@@ -129,11 +129,12 @@ const LAYERS = {
   // Numbers above a curve, from the largest down, as long as they do not touch.
   peaks(frame, layer, inside, over) {
     let last = Infinity;
-    for (const { x, y, text } of layer.items) {
+    for (const { x, text } of layer.items) {
       const at = frame.x.place(x), half = 3.6 * text.length;
       if (last - at < 2 * half + 8) continue;
       last = at;
       const inner = Math.max(frame.box.left + half, Math.min(frame.box.right - half, at));
+      const y = layer.above(frame.x.back(inner - half), frame.x.back(inner + half)); // clear of the curve below
       over.append(svg("text", { class: "named", x: inner, y: frame.y.place(y) - 10, "text-anchor": "middle" }, text));
     }
   },

@@ -33,7 +33,10 @@ function buildSpectrum(host, index) {
         { type: "band", x, low: x.map(() => range.y.low), high: x.map((v, k) => (v <= 0 ? mean[k] : NaN)), class: "shade" },
         { type: "line", x, y: mean, class: "ink" },
         { type: "marks", x: exact },
-        { type: "peaks", items: named.map((v, k) => ({ x: v, y: Math.max(range.y.low, high[nearest(x, v)]), text: `\u03bb${SUBSCRIPTS[k]} = ${short3(v)}` })) },
+        {
+          type: "peaks", items: named.map((v, k) => ({ x: v, text: `\u03bb${SUBSCRIPTS[k]} = ${short3(v)}` })),
+          above: (from, to) => Math.max(range.y.low, ...high.slice(nearest(x, from), nearest(x, to) + 1)),
+        },
       ],
       tip: (value) => {
         const k = nearest(x, value);
