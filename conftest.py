@@ -19,7 +19,7 @@ random.getrandbits = _public
 import jaxtyping
 
 # Shapes and types of every annotated function are checked while the tests run.
-_hook = jaxtyping.install_import_hook("theodolite", "beartype.beartype")
+_hook = jaxtyping.install_import_hook("theodolite", "type_checker.checked")
 
 import pytest
 import torch

@@ -197,3 +197,20 @@ def test_the_saddle_is_looked_at_once_for_all_kinds_of_descent(monkeypatch):
     tree = td.survey(target((1,)), measures=["saddles"], settings=SETTINGS, seed=2)
     assert sum(name.startswith("escape_") for name in tree.children) == 4
     assert len(looked) == 1
+
+
+def test_the_products_for_the_direction_are_told_once(monkeypatch):
+    # kills: minutes of silence before the first run; the direction looked for by every method
+    made = [xr.Dataset(attrs={"scale": 4.0})]
+    monkeypatch.setattr(escapes, "nothing_to_escape", lambda _: "")
+    point = NET.point((1,))
+    made[0]["point"] = ("parameter", point.numpy())
+    of = target((1,))
+    settings = {**MEASURES["saddles"].presets["quick"], **SETTINGS["saddles"]}
+    groups = escapes.escape_groups(of, settings, 2, lambda *_: made[0])
+    told: list[str] = []
+    for group in groups[:2]:
+        group.open(of)(0, told.append)
+    products = [word for word in told if word.endswith("products of about 150")]
+    assert len(products) >= 3
+    assert products == [f"{k} products of about 150" for k in range(1, len(products) + 1)]

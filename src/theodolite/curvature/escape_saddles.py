@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from theodolite.curvature.descents import Descent, Line, on_sphere
 from theodolite.curvature.escape_fields import Field, field_of
 from theodolite.curvature.escape_noise import Noise, noise_at
 from theodolite.errors import InvalidArgument, NotConverged
+from theodolite.linalg.operator import Operator
 from theodolite.linalg.precision import without_autocast
 from theodolite.linalg.thick_restart import RitzPairs, ritz_pairs
 
@@ -36,16 +38,22 @@ class Saddle:
 
 
 def saddle_of(
-    loss: Any, point: Shaped[Tensor, " params"] | None, *, radius: float, seed: int
+    loss: Any,
+    point: Shaped[Tensor, " params"] | None,
+    *,
+    radius: float,
+    seed: int,
+    watched: Callable[[Operator], Operator] = lambda hessian: hessian,
 ) -> Saddle:
     """The eigenvector of the smallest eigenvalue, and the noise along it.
 
-    Up to 550 Hessian products, some of the covariance, and a gradient of every batch. Raises
+    Up to 550 Hessian products, by way of `watched`, some of the covariance, and a gradient of
+    every batch. Raises
     `InvalidArgument` for a point without a certain negative eigenvalue (E-K35); `NotConverged`
     where the eigenvalue is not known to one part in a hundred.
     """
     field, origin, objective = field_of(loss, point)
-    pairs = _lowest(field, origin, seed)
+    pairs = _lowest(watched(field.hessian(origin)), seed)
     value, residual = float(pairs.values[0]), float(pairs.residuals[0])
     if value + residual >= 0:
         raise InvalidArgument(
@@ -60,11 +68,11 @@ def saddle_of(
     return Saddle(field, line, value, residual, noise, slope)
 
 
-def _lowest(field: Field, origin: Tensor, seed: int) -> RitzPairs:
+def _lowest(hessian: Operator, seed: int) -> RitzPairs:
     """The lowest eigenpair; one that is nearly settled will do, its residual says how nearly."""
     try:
         return without_autocast(ritz_pairs)(
-            field.hessian(origin), count=1, which="smallest", tolerance=1e-9, seed=seed
+            hessian, count=1, which="smallest", tolerance=1e-9, seed=seed
         )
     except NotConverged as error:
         pairs: RitzPairs = error.result

@@ -19,6 +19,7 @@ from theodolite.errors import InvalidArgument, NotConverged
 from theodolite.objective import Objective
 from theodolite.objective.arrangement import chunked, separable
 from theodolite.surveys.groups import Group, Tell, Unit
+from theodolite.surveys.measures.hessians import told_products
 from theodolite.surveys.measures.settings import DOUBLE, FIX, PRODUCT, basis_of, count_of
 from theodolite.surveys.target import Target
 
@@ -46,7 +47,7 @@ Search = Callable[..., xr.Dataset]
 Leave = Callable[[Target, xr.Dataset, Tell | None], xr.Dataset]
 """Runs from what a search has found."""
 
-Beginning = Callable[[Target, xr.Dataset], Saddle | str]
+Beginning = Callable[[Target, xr.Dataset, Tell | None], Saddle | str]
 """The saddle that a search has found, or why it is none."""
 
 
@@ -101,20 +102,24 @@ def resuming(leave: Leave, target: Target, found: xr.Dataset) -> Unit:
     return lambda _, tell=None: leave(target, found, tell)
 
 
-def once(make: Callable[[Target, xr.Dataset], Saddle | str]) -> Beginning:
+def once(make: Beginning) -> Beginning:
     """What is known of the saddle before any run, made once for all methods."""
     made: list[Saddle | str] = []
 
-    def known(target: Target, found: xr.Dataset) -> Saddle | str:
+    def known(target: Target, found: xr.Dataset, tell: Tell | None) -> Saddle | str:
         if not made:
-            made.append(make(target, found))
+            made.append(make(target, found, tell))
         return made[0]
 
     return known
 
 
 def saddle_at(
-    settings: Mapping[str, Any], seed: int, target: Target, found: xr.Dataset
+    settings: Mapping[str, Any],
+    seed: int,
+    target: Target,
+    found: xr.Dataset,
+    tell: Tell | None = None,
 ) -> Saddle | str:
     """The end of a search as a saddle, or the reason why it is none."""
     why = nothing_to_escape(found)
@@ -123,7 +128,8 @@ def saddle_at(
     objective = batched(target.objective, settings["escape_batch"])
     point = torch.from_numpy(found["point"].values.astype(np.float64)).to(objective.device)
     try:
-        return saddle_of(objective, point, radius=settings["radius"], seed=seed)
+        told = partial(told_products, tell=tell, most=EIGENPAIR)
+        return saddle_of(objective, point, radius=settings["radius"], seed=seed, watched=told)
     except NotConverged as error:
         return error.what
     except InvalidArgument as error:
@@ -142,7 +148,7 @@ def escaped(
     tell: Tell | None = None,
 ) -> xr.Dataset:
     """Runs from the end of a search, or the reason why there are none."""
-    saddle = beginning(target, found)
+    saddle = beginning(target, found, tell)
     if isinstance(saddle, str):
         return unescaped(method, saddle)
     descent = descent_of(method, settings, float(found.attrs["scale"]))
