@@ -19,8 +19,9 @@ EYES = """[...document.querySelectorAll('.gl .js-plotly-plot')].map((p) => {
   return [x, y, z].map((v) => Number(v.toFixed(6))); })"""
 
 
-STATES = """[...document.querySelectorAll('.gl')].map((gl) =>
-  [gl.dataset.state, gl.querySelector('.note').textContent])"""
+STATES = """[document.visibilityState, typeof window.Plotly, window.scrollY,
+  ...[...document.querySelectorAll('.gl')].map((gl) =>
+    [gl.dataset.state, gl.querySelector('.note').textContent])]"""
 
 
 @pytest.fixture(scope="module")

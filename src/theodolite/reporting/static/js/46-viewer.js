@@ -33,7 +33,9 @@ function whenNear(node, act) {
   new IntersectionObserver((entries, watcher) => {
     if (!entries.some((e) => e.isIntersecting)) return;
     watcher.disconnect();
-    (window.requestIdleCallback ?? setTimeout)(act);
+    // a page that is never idle, on a busy machine, is not waited for
+    if (window.requestIdleCallback) window.requestIdleCallback(act, { timeout: 1000 });
+    else setTimeout(act);
   }, { rootMargin: "1200px" }).observe(node);
 }
 
