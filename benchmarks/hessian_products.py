@@ -1,6 +1,6 @@
 """Hessian and Gauss-Newton products against their floors, and against making graphs anew.
 
-python -m benchmarks.hessian_products [--repeats N] [--linearize]
+python -m benchmarks.hessian_products [--repeats N]
 
 Times are in forward passes F: ``model(inputs)`` on the same batch under ``torch.no_grad()``. An
 exact Hessian product on a kept graph has a floor of 6 F, a Gauss-Newton product of 4 F (two and
@@ -104,9 +104,6 @@ def main() -> None:
     """Print one line a network and engine."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument(
-        "--linearize", action="store_true", help="also the traced engine, which takes seconds"
-    )
     settings = parser.parse_args()
     torch.set_num_threads(1)
     print(
@@ -118,8 +115,7 @@ def main() -> None:
         print(f"{made.name}: {made.objective.space.size:,} parameters, F = {unit:.2f} ms")
         for kind, engines in ENGINES.items():
             for engine in engines:
-                if engine != "linearize" or settings.linearize:
-                    report(made, kind, engine, settings.repeats)
+                report(made, kind, engine, settings.repeats)
 
 
 def report(made: Case, kind: str, engine: str, repeats: int) -> None:
