@@ -171,12 +171,13 @@ class Recorder(TorchDispatchMode):
 def linear_program(function: Callable[[Tensor], Sequence[Tensor]], theta: Tensor) -> LinearProgram:
     """The derivative of `function` at `theta`, a vector without a graph.
 
-    Costs one pass in forward mode (3 F) and a first replay (2 F), which has to repeat it. Raises
-    `UnsupportedModel` where a replay cannot: where single numbers of a tangent are read, where
-    values are overwritten, and where a tangent goes through other than torch's operations.
+    Costs one pass in forward mode (3 F) and a first replay (2 F), which has to repeat it; values
+    that are overwritten later are copied. Raises `UnsupportedModel` where a replay cannot: where
+    single numbers of a tangent are read, where one is written into a parameter or into a tensor
+    that has none, and where one goes through other than torch's operations.
     """
     generator = seeds.torch_generator(0, "linear program")
-    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
+    vector = torch.randn(theta.shape, generator=generator).to(theta)
     recorder = Recorder(vector)
     with forward_mode(), forward_ad.dual_level(), recorder:
         dual = forward_ad.make_dual(theta, vector)
