@@ -254,3 +254,16 @@ def test_many_vectors_at_once() -> None:
     (together,) = torch.func.vmap(program)(rows)
     alone = torch.stack([program(v)[0] for v in rows])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-14)
+
+
+def test_an_interrupt_leaves_nothing_behind() -> None:
+    # kills: a mode or a level of forward differentiation that stays on
+    def stopped(point: Tensor) -> list[Tensor]:
+        point.sin()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        linear_program(stopped, theta())
+    assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+    assert torch.autograd.forward_ad._current_level == -1
+    check(lambda point: [point.sin()])

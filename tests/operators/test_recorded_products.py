@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 import theodolite as td
 from operators.dense import dense_ggn, dense_hessian
-from theodolite.engines import selection
+from theodolite.engines import hessian_parts, selection
+from theodolite.errors import UnsupportedModel
 from theodolite.objective import Objective
 from theodolite.operators import products
 from theodolite.testing.objectives import CASES
@@ -141,3 +142,34 @@ def test_a_linear_program_counts_twice_its_graph():
         operator = td.ggn(objective, engine="linearize", memory_budget=int(times * graphs))
         torch.testing.assert_close(operator.matvec(v), expected, rtol=0, atol=1e-12)
         assert (operator.facts["batches_kept"] == kept.facts["batches_kept"]) == whole
+
+
+@pytest.mark.parametrize("how", ["refused", "wrong"])
+def test_a_later_batch_without_a_program_leaves_all_as_it_is(how, monkeypatch):
+    # kills: a product that fails because a faster way was looked for; another batch's program
+    # taken unseen
+    monkeypatch.setattr(products, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(selection, "MARGIN", 0.0)
+    original, count = hessian_parts.linear_program, 0
+
+    def faulty(function, theta):
+        nonlocal count
+        count += 1
+        program = original(function, theta)
+        if count == 1:
+            return program
+        if how == "refused":
+            raise UnsupportedModel("no program.", code="E-D55")
+        return lambda v: tuple(2 * made for made in program(v))
+
+    monkeypatch.setattr(hessian_parts, "linear_program", faulty)
+    case = CASES["class weights"]
+    operator = td.hessian(case.objective())
+    v = vector(operator.size)
+    expected = dense_hessian(case) @ v
+    for _ in range(3):
+        torch.testing.assert_close(operator.matvec(v), expected, rtol=0, atol=1e-12)
+    assert count > 1
+    assert operator.facts["engine"] == "kept"
+    reason = {"refused": "no program", "wrong": "differs by"}[how]
+    assert reason in operator.facts["engines_dropped"]["linearize"]

@@ -48,9 +48,8 @@ def saddle_of(
     """The eigenvector of the smallest eigenvalue, and the noise along it.
 
     Up to 550 Hessian products, by way of `watched`, some of the covariance, and a gradient of
-    every batch. Raises
-    `InvalidArgument` for a point without a certain negative eigenvalue (E-K35); `NotConverged`
-    where the eigenvalue is not known to one part in a hundred.
+    every batch. Raises `InvalidArgument` for a point without a certain negative eigenvalue
+    (E-K35); `NotConverged` where the eigenvalue is not known to one part in a hundred.
     """
     field, origin, objective = field_of(loss, point)
     pairs = _lowest(watched(field.hessian(origin)), seed)

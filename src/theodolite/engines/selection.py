@@ -14,7 +14,7 @@ from torch import Tensor
 
 from theodolite import seeds
 from theodolite.engines.parts import Builder, Kind, Part
-from theodolite.engines.plans import PROGRAM, Plan, applied, planned
+from theodolite.engines.plans import PROGRAM, Plan, applied, planned, products
 from theodolite.engines.problem import MISTAKES, over
 from theodolite.errors import TheodoliteError
 
@@ -95,7 +95,7 @@ def attempted(
             warnings.simplefilter("ignore")  # a candidate is not the caller's concern
             found = made()
     except (TheodoliteError, *MISTAKES) as error:
-        dropped[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        dropped[name] = _cause(error)
         return None
     if found is None:
         return None
@@ -108,6 +108,10 @@ def attempted(
     else:
         return found
     return None
+
+
+def _cause(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def relative_gap(a: Tensor, b: Tensor) -> float:
@@ -156,7 +160,8 @@ def worth_recording(kind: Kind, products: int, seconds: float, batches: int) -> 
 def recorded(kind: Kind, plan: Plan, rows: Tensor, budget: int, notes: dict[str, Any]) -> Plan:
     """The plan by linear programs where one batch shows that they are faster, else the plan.
 
-    As many rows go together as in the products with `rows`.
+    As many rows go together as in the products with `rows`. The programs of all batches together
+    have to give the plan's product; where one cannot be had, none is used.
     """
     plan, whole = _of_one_batch(plan), plan
     generator = seeds.torch_generator(0, "selection")
@@ -172,15 +177,24 @@ def recorded(kind: Kind, plan: Plan, rows: Tensor, budget: int, notes: dict[str,
     faster = attempted("linearize", made, base, notes)
     if faster is None:
         return whole
-    return planned(
-        kind,
-        "linearize",
-        whole.problem,
-        whole.leaf,
-        budget,
-        graph_bytes=whole.graph_bytes,
-        first_part=faster.part if plan is whole and faster.batch == 0 else None,
-    )
+    try:
+        linear = planned(
+            kind,
+            "linearize",
+            whole.problem,
+            whole.leaf,
+            budget,
+            graph_bytes=whole.graph_bytes,
+            first_part=faster.part if plan is whole and faster.batch == 0 else None,
+        )
+        gap = relative_gap(products(linear, rows[:1]), products(whole, rows[:1]))
+    except (TheodoliteError, *MISTAKES) as error:
+        notes["engines_dropped"]["linearize"] = _cause(error)
+        return whole
+    if gap > tolerance(whole.leaf.dtype):
+        notes["engines_dropped"]["linearize"] = f"its product differs by {gap:.1e}"
+        return whole
+    return linear
 
 
 def _of_one_batch(plan: Plan) -> Plan:
