@@ -144,6 +144,13 @@ def folder(surveys: list[xr.DataTree], tmp_path_factory: pytest.TempPathFactory)
     return place
 
 
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small surveys side by side."""
+    trees = {f"model {k}": tiny(f"model {k}") for k in range(3)}
+    return report(trees, tmp_path_factory.mktemp("three") / "three.html")
+
+
 def tiny(label: str, **attrs: object) -> xr.DataTree:
     """A survey of two small planes and one line, for pages that are made often."""
     headline = [{"name": "loss", "label": "Loss", "value": 1.5, "error": 0.1}]

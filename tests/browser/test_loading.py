@@ -25,6 +25,36 @@ def test_no_error_and_no_request(visit: Callable, folder: Path, name: str) -> No
     ]
 
 
+HEIGHTS = """[...document.querySelectorAll('section, figure, .chart, .map, .colorbar, .gl')].map(
+  (e) => [e.nodeName, e.className, e.id, Math.round(e.getBoundingClientRect().height)])"""
+UNDRAWN = """[...document.querySelectorAll('.chart, .map, .colorbar > div:last-child')]
+  .filter((e) => e.clientWidth && !e.querySelector('svg:last-of-type > *')).length"""
+
+
+@pytest.mark.parametrize("name", ["one", "two", "three"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_nothing_moves_when_a_drawing_comes(
+    visit: Callable, folder: Path, three: Path, name: str, width: int
+) -> None:
+    # Kills: room of another height than the drawing's, so that what one is about to click moves.
+    path = three if name == "three" else folder / f"{name}.html"
+    page = visit(path, viewport={"width": width, "height": 200}).page
+    page.wait_for_selector("html[data-ready=yes]", state="attached")
+    page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+    page.wait_for_timeout(500)
+    before, waiting = page.evaluate(HEIGHTS), page.evaluate(UNDRAWN)
+    for y in range(0, page.evaluate("document.documentElement.scrollHeight"), 300):
+        page.evaluate(f"window.scrollTo({{top: {y}, behavior: 'instant'}})")
+        page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    for _ in range(300):
+        if page.evaluate(UNDRAWN) == 0:
+            break
+        page.wait_for_timeout(100)
+    assert waiting > 0
+    assert page.evaluate(UNDRAWN) == 0
+    assert page.evaluate(HEIGHTS) == before
+
+
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_numbers_on_the_page_equal_the_summary(visit: Callable, folder: Path, name: str) -> None:
     # Kills: numbers that pass through text on their way to either file.

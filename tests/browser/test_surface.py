@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright import sync_api as playwright
-from tests.browser.conftest import SOFTWARE, Watched, tiny
-
-from theodolite.reporting import report
+from tests.browser.conftest import SOFTWARE, Watched
 
 WAIT = 120_000
 EYES = """[...document.querySelectorAll('.gl .js-plotly-plot')].map((p) => {
@@ -20,20 +18,15 @@ EYES = """[...document.querySelectorAll('.gl .js-plotly-plot')].map((p) => {
 
 
 STATES = """[document.visibilityState, typeof window.Plotly, window.scrollY,
+  document.getElementById('plotly-code').textContent.length,
   ...[...document.querySelectorAll('.gl')].map((gl) =>
     [gl.dataset.state, gl.querySelector('.note').textContent])]"""
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three small surveys side by side."""
-    trees = {f"model {k}": tiny(f"model {k}") for k in range(3)}
-    return report(trees, tmp_path_factory.mktemp("three") / "three.html")
 
 
 def opened(visit: Callable, path: Path):  # type: ignore[no-untyped-def]
     seen = visit(path, flags=SOFTWARE, viewport={"width": 900, "height": 800})
     seen.page.locator("details.each > summary").click()
+    seen.page.wait_for_selector("details.each[open]", timeout=WAIT)
     seen.page.locator(".gl").first.scroll_into_view_if_needed()
     for m in (0, 1):
         wait(seen, f'.gl[data-model="{m}"][data-state="live"]')

@@ -19,6 +19,8 @@ const DASHES = ["", "7 3", "2 2.5", "7 3 2 3"];
 const seriesClass = (index) => `s${(index % 4) + 1}`;
 const seriesDash = (index) => DASHES[(index + Math.floor(index / 4)) % 4];
 
+const viewBoxOf = ({ width, height }) => `0 0 ${width} ${height}`;
+
 function swatch(index) {
   const line = svg("line", { x1: 0, y1: 6, x2: 26, y2: 6, "stroke-dasharray": seriesDash(index) });
   return svg("svg", { class: `swatch ${seriesClass(index)}`, viewBox: "0 0 26 12", "aria-hidden": "true" }, line);
@@ -64,8 +66,14 @@ const afterPause = (act, milliseconds) => {
 };
 
 // Calls draw when the element first comes near the screen, and again when its width changes.
-function whenSeen(node, draw) {
-  let width = 0, seen = false;
+// Until then reserve(width) gives it the room it will take: nothing moves while one reads or clicks.
+function whenSeen(node, draw, reserve) {
+  let width = 0, held = 0, seen = false;
+  const hold = () => {
+    if (seen || node.clientWidth === 0 || node.clientWidth === held) return;
+    held = node.clientWidth;
+    reserve(held);
+  };
   const redraw = onFrame(() => {
     if (!seen || node.clientWidth === 0 || node.clientWidth === width) return;
     width = node.clientWidth;
@@ -77,6 +85,6 @@ function whenSeen(node, draw) {
     seen = true;
     redraw();
   }, { rootMargin: "400px" }).observe(node);
-  new ResizeObserver(redraw).observe(node);
+  new ResizeObserver(() => (hold(), redraw())).observe(node);
   return () => seen && width && draw(width);
 }

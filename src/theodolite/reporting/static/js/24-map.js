@@ -6,7 +6,7 @@ function buildMap(host, model) {
   const drawing = svg("svg", { "aria-hidden": "true" });
   host.append(canvas, drawing);
   const map = { host, model, canvas, drawing, frame: null };
-  map.redraw = whenSeen(host, () => drawMap(map));
+  map.redraw = whenSeen(host, () => drawMap(map), () => holdMap(map, drawing));
   map.moveCursor = () => map.frame && drawCursor(map);
   bindMap(map);
   listen([...FIELD_KEYS, "overlay"], () => map.redraw());
@@ -29,6 +29,11 @@ function mapFrame(map, plane) {
   };
 }
 
+function holdMap(map, drawing) {
+  const plane = shownPlane(map.model);
+  if (plane) drawing.setAttribute("viewBox", viewBoxOf(mapFrame(map, plane)));
+}
+
 function drawMap(map) {
   const plane = shownPlane(map.model);
   const scale = heightScale(state);
@@ -43,7 +48,7 @@ function drawMap(map) {
   Object.assign(map.canvas, { width: Math.round(frame.inner * ratio), height: Math.round(frame.tall * ratio) });
   map.canvas.style.cssText = `left:${frame.box.left}px;top:${frame.box.top}px;width:${frame.inner}px;height:${frame.tall}px`;
   drawField(map.canvas, plane, shown, scale);
-  map.drawing.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
+  map.drawing.setAttribute("viewBox", viewBoxOf(frame));
   map.drawing.append(...mapGaps(frame, plane), mapLines(frame, plane, shown, scale), mapAxes(frame, plane));
   map.drawing.append(...mapOverlay(frame, plane, variable));
   map.drawing.append(mapMarks(frame, plane), mapBar(frame, plane));

@@ -26,12 +26,16 @@ function buildPanel(host, model) {
   const drawing = svg("svg", { "aria-hidden": "true" });
   host.append(canvas, drawing);
   const panel = { host, model, canvas, drawing, frame: null };
-  panel.redraw = whenSeen(host, () => drawPanel(panel));
+  panel.redraw = whenSeen(host, () => drawPanel(panel), () => holdPanel(panel));
   panel.moveCursor = () => panel.frame && drawCursor(panel);
   bindMap(panel);
   listen(FIELD_KEYS, () => panel.redraw());
   listen([...CURSOR_KEYS, "pinned"], panel.moveCursor);
   return panel;
+}
+
+function holdPanel(panel) {
+  if (shownPlane(panel.model)) panel.drawing.setAttribute("viewBox", viewBoxOf(panelFrame(panel, sharedSpan())));
 }
 
 function drawPanel(panel) {
@@ -46,7 +50,7 @@ function drawPanel(panel) {
   const stride = Math.ceil(scale.levels.length / PANEL_LEVELS) || 1;
   const lines = mapLines(frame, plane, shown, { ...scale, levels: scale.levels.filter((_, k) => k % stride === 0) });
   for (const text of lines.querySelectorAll(".level")) text.remove();
-  panel.drawing.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
+  panel.drawing.setAttribute("viewBox", viewBoxOf(frame));
   panel.cursor = svg("g");
   panel.drawing.append(...mapGaps(frame, plane), lines, panelAxes(frame, span), mapMarks(frame, plane), panel.cursor);
   drawCursor(panel);

@@ -1,14 +1,17 @@
 // A small chart: two axes, curves, bands, points with whiskers, a guide under the pointer.
-// spec: { x: {label, low, high, kind}, y: {...}, layers: [...], height, onPick, tip, guide }
+// spec: { x: {label, low, high, kind}, y: {...}, layers: [...], onPick, tip, guide }
 const CHART_MARGIN = { left: 62, right: 16, top: 12, bottom: 46 };
 
-function buildChart(host, specOf) {
+const chartHeight = (width) => Math.max(220, Math.min(320, width * 0.55));
+
+function buildChart(host, specOf, heightOf = chartHeight) {
   const drawing = svg("svg", { "aria-hidden": "true" });
   const tip = el("div", { class: "tip", hidden: "" });
   host.classList.add("chart");
   host.append(drawing, tip);
-  const chart = { host, drawing, tip, spec: null, frame: null };
-  chart.redraw = whenSeen(host, (width) => drawChart(chart, specOf(width), width));
+  const chart = { host, drawing, tip, heightOf, spec: null, frame: null };
+  const hold = (width) => drawing.setAttribute("viewBox", viewBoxOf({ width, height: heightOf(width) }));
+  chart.redraw = whenSeen(host, (width) => drawChart(chart, specOf(width), width), hold);
   bindChart(chart);
   return chart;
 }
@@ -18,7 +21,7 @@ function drawChart(chart, spec, width) {
   chart.drawing.replaceChildren();
   if (!spec) return;
   const margin = { ...CHART_MARGIN, ...spec.margin };
-  const height = spec.height ?? Math.max(220, Math.min(320, width * 0.55));
+  const height = chart.heightOf(width);
   const box = { left: margin.left, right: width - margin.right, top: margin.top, bottom: height - margin.bottom };
   const x = axisScale(spec.x.kind, spec.x.low, spec.x.high, box.left, box.right, spec.x.within);
   const y = axisScale(spec.y.kind, spec.y.low, spec.y.high, box.bottom, box.top);
@@ -26,7 +29,7 @@ function drawChart(chart, spec, width) {
   const clip = freshId("clip");
   const inside = svg("g", { "clip-path": `url(#${clip})` });
   const over = svg("g");
-  chart.drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  chart.drawing.setAttribute("viewBox", viewBoxOf(frame));
   chart.drawing.append(
     svg("clipPath", { id: clip }, svg("rect", { x: box.left, y: box.top - 2, width: box.right - box.left, height: box.bottom - box.top + 4 })),
     chartAxes(frame, spec), inside, over);

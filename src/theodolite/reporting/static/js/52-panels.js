@@ -20,7 +20,7 @@ function buildLines(host) {
     const y = rangeOf(lines.map((l) => l.fields[name]), kind);
     const x = extentOf(lines.map((l) => l.x));
     return {
-      x: { label: lines[0].label, ...x }, y: { label: name.replace("_", " "), ...y }, height: 340,
+      x: { label: lines[0].label, ...x }, y: { label: name.replace("_", " "), ...y },
       layers: lines.flatMap((l) => [
         ...bandLayers(l.x, l.fields[name], l.fields[`${name}_error`] ?? null, l.index),
         { type: "line", x: l.x, y: l.fields[name], class: `thin ${seriesClass(l.index)}`, dash: seriesDash(l.index) },
@@ -32,7 +32,7 @@ function buildLines(host) {
         return { x: lines[0].x[k], lines: [`at ${plain(tidy(lines[0].x[k]))}`, ...lines.map(text)] };
       },
     };
-  });
+  }, () => 340);
   listen(["scale", "split"], () => chart.redraw());
 }
 

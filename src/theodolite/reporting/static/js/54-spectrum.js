@@ -27,7 +27,7 @@ function buildSpectrum(host, index) {
     const named = exact.filter((v) => v > 0).slice(0, 4);
     return {
       x: { label: `eigenvalue (${kernel})`, kind: axis, within: page.wide_within, ...range.x },
-      y: { label: axis === "wide" ? "density per decade" : "spectral density", kind: "log", ...range.y }, height: 320, zero: true,
+      y: { label: axis === "wide" ? "density per decade" : "spectral density", kind: "log", ...range.y }, zero: true,
       layers: [
         { type: "band", x, low: low.map((v) => Math.max(v, range.y.low)), high, class: "band ink" },
         { type: "band", x, low: x.map(() => range.y.low), high: x.map((v, k) => (v <= 0 ? mean[k] : NaN)), class: "shade" },
@@ -43,6 +43,6 @@ function buildSpectrum(host, index) {
         return { x: x[k], lines: [`eigenvalue ${short3(x[k])}`, `density ${plain(Number(mean[k].toPrecision(2)))}`, `probes ${plain(Number(low[k].toPrecision(2)))} to ${plain(Number(high[k].toPrecision(2)))}`] };
       },
     };
-  });
+  }, () => 320);
   listen(["spectrum"], () => chart.redraw());
 }
