@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from importlib.util import find_spec
 
 import pytest
@@ -15,6 +16,11 @@ EXTRAS = {
     "test_wandb.py": ("trackers", ("wandb",)),
 }
 """Tests in tests/integrations, the extra each needs, and the packages of it."""
+
+# A shell that starts a command in the background has it ignore Ctrl-C, and so would every process
+# the tests of interrupts start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
