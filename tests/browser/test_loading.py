@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.browser.conftest import tiny
+
+from theodolite.reporting import report
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
@@ -27,6 +30,7 @@ def test_no_error_and_no_request(visit: Callable, folder: Path, name: str) -> No
 
 HEIGHTS = """[...document.querySelectorAll('section, figure, .chart, .map, .colorbar, .gl')].map(
   (e) => [e.nodeName, e.className, e.id, Math.round(e.getBoundingClientRect().height)])"""
+FRAMES = "new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))"
 UNDRAWN = """[...document.querySelectorAll('.chart, .map, .colorbar > div:last-child')]
   .filter((e) => e.clientWidth && !e.querySelector('svg:last-of-type > *')).length"""
 
@@ -38,14 +42,38 @@ def test_nothing_moves_when_a_drawing_comes(
 ) -> None:
     # Kills: room of another height than the drawing's, so that what one is about to click moves.
     path = three if name == "three" else folder / f"{name}.html"
-    page = visit(path, viewport={"width": width, "height": 200}).page
+    page = visit(path, viewport={"width": width + 200, "height": 200}).page
     page.wait_for_selector("html[data-ready=yes]", state="attached")
     page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
-    page.wait_for_timeout(500)
+    page.evaluate(FRAMES)
+    page.set_viewport_size({"width": width, "height": 200})
+    page.evaluate(FRAMES)
+    check_room(page)
+
+
+def test_nothing_moves_after_a_choice_made_before_the_drawing_comes(
+    visit: Callable, tmp_path: Path
+) -> None:
+    # Kills: room that stays as it was when a plane of another shape is chosen.
+    tree = tiny("model")
+    tree["plane_1"] = (
+        tree["plane_1"].to_dataset().assign_coords(beta=[-0.2, -0.1, 0, 0.1, 0.2, 0.3, 0.4])
+    )
+    page = visit(report(tree, tmp_path / "page.html"), viewport={"width": 900, "height": 200}).page
+    page.wait_for_selector("html[data-ready=yes]", state="attached")
+    page.evaluate(FRAMES)
+    first = page.evaluate(HEIGHTS)
+    page.evaluate("document.querySelector('input[data-set=plane][value=\"1\"]').click()")
+    page.evaluate(FRAMES)
+    assert page.evaluate(HEIGHTS) != first
+    check_room(page)
+
+
+def check_room(page) -> None:  # type: ignore[no-untyped-def]
     before, waiting = page.evaluate(HEIGHTS), page.evaluate(UNDRAWN)
     for y in range(0, page.evaluate("document.documentElement.scrollHeight"), 300):
         page.evaluate(f"window.scrollTo({{top: {y}, behavior: 'instant'}})")
-        page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        page.evaluate(FRAMES)
     for _ in range(300):
         if page.evaluate(UNDRAWN) == 0:
             break

@@ -67,6 +67,7 @@ const afterPause = (act, milliseconds) => {
 
 // Calls draw when the element first comes near the screen, and again when its width changes.
 // Until then reserve(width) gives it the room it will take: nothing moves while one reads or clicks.
+// What is returned draws or reserves again, after a change of what is shown.
 function whenSeen(node, draw, reserve) {
   let width = 0, held = 0, seen = false;
   const hold = () => {
@@ -86,5 +87,5 @@ function whenSeen(node, draw, reserve) {
     redraw();
   }, { rootMargin: "400px" }).observe(node);
   new ResizeObserver(() => (hold(), redraw())).observe(node);
-  return () => seen && width && draw(width);
+  return () => (seen ? width && draw(width) : held && reserve(held));
 }

@@ -58,7 +58,7 @@ function buildColorbar(host) {
       drawing.append(svg("text", { x: Math.max(12, Math.min(width - 16, x)), y: 28, "text-anchor": "middle" }, plain(level)));
     }
     host.append(drawing);
-  }, (width) => heightScale(state) && host.append(svg("svg", { viewBox: `0 0 ${width} 32`, height: 32 })));
+  }, (width) => host.replaceChildren(...(heightScale(state) ? [svg("svg", { viewBox: `0 0 ${width} 32`, height: 32 })] : [])));
   listen(FIELD_KEYS, () => draw());
 }
 
